@@ -48,6 +48,6 @@ def find_bundle(name_or_folder: str | Path) -> Path:
     near = difflib.get_close_matches(str(name_or_folder)[:100], bundled, n=1)
     hint = f"did you mean '{near[0]}'?" if near else "run `hyperclip list` to see the bundled models."
     raise InputError(
-        f"There is no model {shown}; expected a bundled model ({', '.join(bundled) or 'none is installed'}) or "
-        f"a folder with {MANIFEST_NAME}; {hint}"
+        f"There is no model {shown}; expected a bundled model ({', '.join(bundled) or 'none is installed'}) "
+        f"or a folder with {MANIFEST_NAME}; {hint}"
     )

@@ -1,0 +1,108 @@
+"""Texts in, padded token ids out, by the rules of the bundle."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Encoding, Tokenizer
+
+from hyperclip.bundle.manifest import TextSpec
+from hyperclip.bundle.strict import quote
+from hyperclip.errors import BundleError
+
+__all__ = ["TextTokenizer"]
+
+MAX_UNKNOWN_SHARE = 0.5
+
+
+class TextTokenizer:
+    """A Hugging Face ``tokenizer.json`` with the bundle's rules for case, length and padding.
+
+    Parameters
+    ----------
+    data : bytes
+        Content of ``tokenizer.json``.
+    spec : TextSpec
+        The text part of the bundle's manifest.
+
+    Raises
+    ------
+    BundleError
+        If the file is no tokenizer, or lacks a token that the spec names.
+    """
+
+    def __init__(self, data: bytes, spec: TextSpec) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_str(data.decode("utf-8"))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of the Rust library is no Exception
+            raise BundleError(
+                f"tokenizer.json cannot be read ({quote(str(error), 120)}); expected a Hugging Face "
+                "tokenizer; "
+                "get the model again."
+            ) from error
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._spec = spec
+        self._pad_id = self._token_id(spec.pad_token)
+        self._end_id = None if spec.end_token is None else self._token_id(spec.end_token)
+        self._unknown_id = self._tokenizer.token_to_id(spec.unknown_token)
+
+    def _token_id(self, token: str) -> int:
+        """Return the id of a token that must exist."""
+        token_id = self._tokenizer.token_to_id(token)
+        if token_id is None:
+            raise BundleError(
+                f"tokenizer.json has no token {quote(token)}, which model.json names; expected it in the "
+                "vocabulary; get the model again."
+            )
+        return int(token_id)
+
+    def encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Return token ids, padded to the longest text, and the mask of real tokens.
+
+        Parameters
+        ----------
+        texts : sequence of str
+            At least one.
+
+        Returns
+        -------
+        token_ids : ndarray of shape (n_texts, n_tokens), int64
+            Cut to the context length; the end token, where there is one, is kept.
+        mask : ndarray of shape (n_texts, n_tokens), int64
+            1 for a token, 0 for padding.
+        """
+        rows = [self._cut(encoding.ids) for encoding in self._encode(texts, special=True)]
+        token_ids = np.full((len(rows), max(map(len, rows))), self._pad_id, dtype=np.int64)
+        mask = np.zeros_like(token_ids)
+        for index, row in enumerate(rows):
+            token_ids[index, : len(row)] = row
+            mask[index, : len(row)] = 1
+        return token_ids, mask
+
+    def _encode(self, texts: Sequence[str], *, special: bool) -> list[Encoding]:
+        """Split texts into tokens without padding."""
+        prepared = [text.lower() if self._spec.lowercase else text for text in texts]
+        encodings: list[Encoding] = self._tokenizer.encode_batch_fast(prepared, add_special_tokens=special)
+        return encodings
+
+    def _cut(self, ids: list[int]) -> list[int]:
+        """Cut ids to the context length; a text without any token becomes one padding token."""
+        if not ids:
+            return [self._pad_id if self._unknown_id is None else self._unknown_id]
+        length = self._spec.context_length
+        if len(ids) <= length:
+            return ids
+        return [*ids[: length - 1], self._end_id] if ids[-1] == self._end_id else ids[:length]
+
+    def is_cut(self, text: str) -> bool:
+        """Tell whether a text has more tokens than the text encoder reads."""
+        return len(self._encode([text], special=True)[0].ids) > self._spec.context_length
+
+    def unreadable(self, text: str) -> bool:
+        """Tell whether most of a text is unknown to the vocabulary (so that it means nothing)."""
+        ids = self._encode([text], special=False)[0].ids
+        n_unknown = sum(token_id == self._unknown_id for token_id in ids)
+        return n_unknown > MAX_UNKNOWN_SHARE * len(ids) or not ids
