@@ -1,0 +1,28 @@
+"""Image encoders, text encoders, hypernetworks and the model that joins them (needs PyTorch)."""
+
+from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
+from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead
+from hyperclip.models.hyperclip import HyperCLIP, HyperCLIPConfig, mean_by_class
+from hyperclip.models.hypernetwork import Hypernetwork, HypernetworkConfig, TokenContext
+from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig
+from hyperclip.models.text_encoder import HuggingFaceTextEncoder, TextEncoder, TextEncoderConfig
+
+__all__ = [
+    "ClassHead",
+    "ConditionedNorm",
+    "HeadConfig",
+    "HuggingFaceTextEncoder",
+    "HyperCLIP",
+    "HyperCLIPConfig",
+    "Hypernetwork",
+    "HypernetworkConfig",
+    "ImageEncoder",
+    "ImageEncoderConfig",
+    "LinearHead",
+    "MixtureHead",
+    "TextEncoder",
+    "TextEncoderConfig",
+    "TokenContext",
+    "condition_norms",
+    "mean_by_class",
+]

@@ -1,0 +1,157 @@
+"""Class embeddings in, changes of the encoder's scales and shifts out.
+
+The names of a task are a set: their order and their repetitions change nothing. What is common to
+all names is subtracted first, because the mean of raw text embeddings hardly varies between tasks
+and a hypernetwork that sees one input learns a constant.
+
+Legend: R contexts, C class embeddings in a context, E text dim, P generated parameters.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hyperclip.errors import InputError
+
+__all__ = ["Hypernetwork", "HypernetworkConfig", "TokenContext", "unique_weights"]
+
+_SAME = 1 - 1e-5  # cosine above which two unit rows count as one name
+
+
+@dataclass(frozen=True, kw_only=True)
+class HypernetworkConfig:
+    """Size and limits of a hypernetwork."""
+
+    kind: str = "text"
+    """`text` reads the class embeddings; `token` reads learnt tokens instead (the capacity control)."""
+    text_dim: int = 256
+    hidden_dim: int = 128
+    bottleneck_dim: int = 32
+    n_heads: int = 4
+    bound: float = 0.5
+    """Largest relative change of a scale, and added change of a shift."""
+    n_tokens: int = 32
+    """Learnt tokens of the `token` kind."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("text", "token"):
+            raise InputError(f"Hypernetwork kind is {self.kind!r}; expected 'text' or 'token'; choose one.")
+        if min(self.text_dim, self.hidden_dim, self.bottleneck_dim, self.n_tokens) < 1:
+            raise InputError("A size of the hypernetwork is below 1; expected positive sizes; raise it.")
+        if self.hidden_dim % self.n_heads:
+            raise InputError(
+                f"hidden_dim is {self.hidden_dim}; expected a multiple of n_heads = {self.n_heads}; "
+                "change one of them."
+            )
+        if not 0 < self.bound <= 1:
+            raise InputError(f"bound is {self.bound}; expected a number in (0, 1]; try 0.5.")
+
+
+def unique_weights(class_emb_RCE: Tensor, mask_RC: Tensor) -> Tensor:
+    """Weight each row by one over the number of rows that equal it, so that repetitions count once.
+
+    Parameters
+    ----------
+    class_emb_RCE : Tensor of shape (R, C, E), unit length
+    mask_RC : Tensor of shape (R, C), bool
+        True where there is a class.
+
+    Returns
+    -------
+    Tensor of shape (R, C)
+        Zero where the mask is; each row sums to the number of different classes.
+    """
+    is_equal = (class_emb_RCE @ class_emb_RCE.transpose(1, 2) > _SAME) & mask_RC[:, None, :]
+    count = is_equal.sum(dim=2).clamp(min=1).to(class_emb_RCE.dtype)
+    return mask_RC.to(class_emb_RCE.dtype) / count
+
+
+class Hypernetwork(nn.Module):
+    """A set of class embeddings to P changes, zero at the start of training.
+
+    Pooling keeps the mean, the spread and what learnt queries attend to, and the logarithm of the
+    number of different names. A bottleneck of constant length feeds the last layer, which starts at
+    zero: the first step of training is the plain model.
+
+    Parameters
+    ----------
+    config : HypernetworkConfig
+    n_generated : int
+        P.
+
+    References
+    ----------
+    Akinwande et al., "HyperCLIP", arXiv 2412.16777. Pooling, bounds and the residual form are ours.
+    """
+
+    center: Tensor
+
+    def __init__(self, config: HypernetworkConfig, n_generated: int) -> None:
+        super().__init__()
+        self.config = config
+        hidden, heads = config.hidden_dim, config.n_heads
+        self.register_buffer("center", torch.zeros(config.text_dim))
+        self.embed = nn.Sequential(
+            nn.Linear(config.text_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+        )
+        self.query = nn.Linear(hidden, heads)
+        self.mix = nn.Sequential(nn.Linear(3 * hidden + 1, hidden), nn.GELU())
+        self.bottleneck = nn.Linear(hidden, config.bottleneck_dim)
+        self.out = nn.Linear(config.bottleneck_dim, n_generated, bias=False)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
+        """Generate one row of changes a context.
+
+        Parameters
+        ----------
+        class_emb_RCE : Tensor of shape (R, C, E), unit length
+        mask_RC : Tensor of shape (R, C), bool, optional
+            False where a context has fewer than C classes.
+
+        Returns
+        -------
+        Tensor of shape (R, P), float32, in [-bound, bound]
+        """
+        code_RZ = self.context_code(class_emb_RCE, mask_RC)
+        bound = self.config.bound
+        return bound * torch.tanh(self.out(code_RZ) / bound)
+
+    def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
+        """The bottleneck: what the hypernetwork knows of a task, shape (R, bottleneck_dim)."""
+        emb = class_emb_RCE.float()
+        if mask_RC is None:
+            mask_RC = torch.ones(emb.shape[:2], dtype=torch.bool, device=emb.device)
+        weight = unique_weights(emb, mask_RC)
+        count_R1 = weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
+        share_RC1 = (weight / count_R1)[:, :, None]
+        u_RCH = self.embed(functional.normalize(emb - self.center, dim=-1))
+        mean = (share_RC1 * u_RCH).sum(dim=1)
+        spread = ((share_RC1 * (u_RCH - mean[:, None]) ** 2).sum(dim=1) + 1e-6).sqrt()
+        score = self.query(u_RCH) + (weight + 1e-30).log()[:, :, None]
+        attention = score.softmax(dim=1)  # (R, C, heads)
+        values = u_RCH.unflatten(-1, (self.config.n_heads, -1))
+        attended = (attention[..., None] * values).sum(dim=1).flatten(1)
+        size = count_R1.log() / math.log(1000.0)
+        z = self.bottleneck(self.mix(torch.cat([mean, spread, attended, size], dim=-1)))
+        return functional.normalize(z, dim=-1) * math.sqrt(self.config.bottleneck_dim)
+
+
+class TokenContext(Hypernetwork):
+    """The control: learnt tokens take the place of the class embeddings, so every task gets the same.
+
+    Same parameters, same speed of learning, no text. Whatever it gains over a plain encoder is
+    capacity or optimization, not conditioning.
+    """
+
+    def __init__(self, config: HypernetworkConfig, n_generated: int) -> None:
+        super().__init__(config, n_generated)
+        self.tokens = nn.Parameter(torch.randn(config.n_tokens, config.text_dim))
+
+    def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
+        """The same code for every context, shape (R, bottleneck_dim)."""
+        tokens = functional.normalize(self.tokens, dim=-1)[None]
+        return super().context_code(tokens).expand(len(class_emb_RCE), -1)
