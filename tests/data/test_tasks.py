@@ -219,6 +219,14 @@ def test_leaves_with_the_same_only_name_are_told_apart_where_both_occur():
     assert sorted(task.names) in (["crane", "crane (bird)"], ["crane", "crane (machine)"])
 
 
+def test_a_leaf_whose_only_name_is_the_synonym_of_another_is_not_lost():
+    hierarchy = Hierarchy.build([("n1", ["sofa", "couch"]), ("n2", ["couch"])], parents={}, names={})
+    sampling = TaskSampler(hierarchy, only("all_leaves", synonyms=1.0))
+
+    drawn = {frozenset(sampling.sample(np.random.default_rng(seed)).names) for seed in range(20)}
+    assert drawn == {frozenset({"couch", "couch (n2)"})}
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [

@@ -174,16 +174,16 @@ class Hierarchy:
                     count[first[index]] -= 1
         for index, name in enumerate(chosen):
             if same_name_key(name) == first[index] and count[first[index]] > 1:
-                chosen[index] = f"{name} ({self._kind(index)})"
+                chosen[index] = self.told_apart(name, leaf=index)
         if len(set(map(same_name_key, chosen))) < len(chosen):
             return tuple(f"{name} ({self.wnids[index]})" for index, name in enumerate(chosen))
         return tuple(chosen)
 
-    def _kind(self, leaf: int) -> str:
-        """Name the nearest named node above a leaf."""
+    def told_apart(self, name: str, *, leaf: int) -> str:
+        """Return a leaf's name with its kind behind it, for where others have the same name."""
         above = np.flatnonzero(self.below[:, leaf])
         named = [node for node in above[np.argsort(self.covers[above].sum(axis=1))] if self.names[node]]
-        return self.names[named[0]][0] if named else self.wnids[leaf]
+        return f"{name} ({self.names[named[0]][0] if named else self.wnids[leaf]})"
 
 
 def _check_leaves(leaves: Sequence[tuple[str, Sequence[str]]]) -> None:

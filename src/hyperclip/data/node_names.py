@@ -52,10 +52,10 @@ class NodeNames:
             named = [(name, same_name_key(name)) for name in group] if node not in banned else []
             self.usable.append([pair for pair in named if pair[1] not in banned_keys])
         self.n_own = [len(named) for named in self.usable]  # those before the last resort
-        for named, name in zip(self.usable, hierarchy.leaf_names, strict=False):
-            key = same_name_key(name)
-            if named and key not in banned_keys and all(key != other for _, other in named):
-                named.append((name, key))  # "crane (wading bird)", for where "crane" is taken
+        for leaf, named in enumerate(self.usable[: hierarchy.n_leaves]):
+            if named:
+                last = hierarchy.told_apart(named[0][0], leaf=leaf)  # "crane (wading bird)"
+                named.append((last, same_name_key(last)))
         self.is_usable: npt.NDArray[np.bool_] = np.array([len(named) > 0 for named in self.usable])
 
 
