@@ -13,6 +13,7 @@ from hyperclip.bundle.manifest import MIXTURE_FLOOR, HeadSpec, ImageSpec
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError
 from hyperclip.runtime.graph import Graph
+from hyperclip.runtime.preprocess_graph import PIXELS, Parts, preprocessing_nodes
 from hyperclip.version import __version__
 
 __all__ = ["FINGERPRINT_KEY", "METADATA_PREFIX", "assemble", "fingerprint_of", "stamp"]
@@ -20,12 +21,8 @@ __all__ = ["FINGERPRINT_KEY", "METADATA_PREFIX", "assemble", "fingerprint_of", "
 METADATA_PREFIX = "hyperclip."
 FINGERPRINT_KEY = "hyperclip.fingerprint"
 IR_VERSION = 8  # what ONNX Runtime 1.14 and everything after it reads
-PILLOW_CUBIC_A = -0.5
-PIXELS = "preprocess/pixels"  # normalized float32 (batch, 3, S, S)
-INTERPOLATIONS = {"bicubic": "cubic", "bilinear": "linear"}
 
 FloatArray = npt.NDArray[np.float32]
-Parts = tuple[list[onnx.NodeProto], dict[str, npt.NDArray[np.generic]]]
 
 
 def assemble(
@@ -63,7 +60,7 @@ def assemble(
     BundleError
         If the parts do not make a valid ONNX model.
     """
-    before, constants_before = _preprocessing(images)
+    before, constants_before = preprocessing_nodes(images)
     middle, constants_middle = _renamed_encoder(encoder)
     after, constants_after = _head(head, bias, head_spec.kind)
     constants = {**constants_before, **constants_middle, **constants_after}
@@ -136,90 +133,6 @@ def fingerprint_of(model: onnx.ModelProto) -> str:
             finally:
                 entry.value = stored
     return hashlib.sha256(model.SerializeToString(deterministic=True)).hexdigest()
-
-
-def _preprocessing(images: ImageSpec) -> Parts:
-    """Return the nodes from uint8 images of any size to normalized pixels.
-
-    The square is cut out before the resize, so that a picture of extreme proportions costs nothing;
-    `hyperclip.runtime.preprocess.fit_image` does the same with Pillow.
-    """
-    make = helper.make_node
-    size_px = images.size_px
-    scale = np.array([255.0, 255.0, 255.0], np.float64)
-    constants: dict[str, npt.NDArray[np.generic]] = {
-        "preprocess/size": np.array([size_px, size_px], np.int64),
-        "preprocess/black": np.array(0.0, np.float32),
-        "preprocess/white": np.array(255.0, np.float32),
-        "preprocess/mean": (np.array(images.mean) * scale).astype(np.float32).reshape(1, 3, 1, 1),
-        "preprocess/gain": (1.0 / (np.array(images.std) * scale)).astype(np.float32).reshape(1, 3, 1, 1),
-    }
-    nodes: list[onnx.NodeProto] = []
-    source = "images"
-    if images.resize == "crop":
-        nodes, crop_constants = _crop_nodes(images.crop_ratio)
-        constants.update(crop_constants)
-        source = "preprocess/square"
-    cubic = {"cubic_coeff_a": PILLOW_CUBIC_A} if images.interpolation == "bicubic" else {}
-    nodes += [
-        make("Transpose", [source], ["preprocess/planes"], perm=[0, 3, 1, 2]),
-        make("Cast", ["preprocess/planes"], ["preprocess/float"], to=TensorProto.FLOAT),
-        make(
-            "Resize",
-            ["preprocess/float", "", "", "preprocess/size"],
-            ["preprocess/resized"],
-            mode=INTERPOLATIONS[images.interpolation],
-            antialias=1,
-            axes=[2, 3],
-            exclude_outside=1,  # Pillow normalizes the weights inside the picture
-            **cubic,
-        ),
-        make("Round", ["preprocess/resized"], ["preprocess/levels"]),
-        make("Clip", ["preprocess/levels", "preprocess/black", "preprocess/white"], ["preprocess/clipped"]),
-        make("Sub", ["preprocess/clipped", "preprocess/mean"], ["preprocess/centered"]),
-        make("Mul", ["preprocess/centered", "preprocess/gain"], [PIXELS]),
-    ]
-    for node in nodes:
-        node.name = node.output[0]
-    return nodes, constants
-
-
-def _crop_nodes(crop_ratio: float) -> Parts:
-    """Return the nodes that cut out the centered square of side max(1, round(shorter side * ratio))."""
-    make = helper.make_node
-    constants: dict[str, npt.NDArray[np.generic]] = {
-        "preprocess/spatial_axes": np.array([1, 2], np.int64),
-        "preprocess/two": np.array([2], np.int64),
-    }
-    nodes = [
-        make("Shape", ["images"], ["preprocess/sides"], start=1, end=3),
-        make("ReduceMin", ["preprocess/sides"], ["preprocess/shorter"], keepdims=1),
-    ]
-    side = "preprocess/shorter"
-    if crop_ratio != 1.0:
-        constants["preprocess/ratio"] = np.array([crop_ratio], np.float64)
-        constants["preprocess/half"] = np.array([0.5], np.float64)
-        constants["preprocess/one"] = np.array([1], np.int64)
-        nodes += [
-            make("Cast", [side], ["preprocess/shorter_real"], to=TensorProto.DOUBLE),
-            make("Mul", ["preprocess/shorter_real", "preprocess/ratio"], ["preprocess/side_real"]),
-            make("Add", ["preprocess/side_real", "preprocess/half"], ["preprocess/side_half_up"]),
-            make("Floor", ["preprocess/side_half_up"], ["preprocess/side_floor"]),
-            make("Cast", ["preprocess/side_floor"], ["preprocess/side_whole"], to=TensorProto.INT64),
-            make("Max", ["preprocess/side_whole", "preprocess/one"], ["preprocess/side"]),
-        ]
-        side = "preprocess/side"
-    nodes += [
-        make("Sub", ["preprocess/sides", side], ["preprocess/margins"]),
-        make("Div", ["preprocess/margins", "preprocess/two"], ["preprocess/starts"]),
-        make("Add", ["preprocess/starts", side], ["preprocess/ends"]),
-        make(
-            "Slice",
-            ["images", "preprocess/starts", "preprocess/ends", "preprocess/spatial_axes"],
-            ["preprocess/square"],
-        ),
-    ]
-    return nodes, constants
 
 
 def _renamed_encoder(encoder: Graph) -> Parts:

@@ -140,7 +140,7 @@ class Model:
 
     def unreadable(self, class_names: Sequence[str]) -> list[str]:
         """Return those names that the tokenizer cannot read, so that only their meaning counts."""
-        return [name for name in class_names if self._tokenizer.unreadable(name)]
+        return self._tokenizer.find_unreadable(list(class_names))
 
     def texts(
         self,
@@ -307,7 +307,7 @@ class Model:
                 "in words that it knows.",
                 _listed(unreadable),
             )
-        cut = [text for text in texts.all_texts() if self._tokenizer.is_cut(text)]
+        cut = self._tokenizer.find_cut(texts.all_texts())
         if cut:
             logger.warning(
                 "Only the first %d tokens are read of %s.", self.manifest.text.context_length, _listed(cut)

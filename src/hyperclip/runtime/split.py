@@ -4,6 +4,9 @@ from collections.abc import Collection
 
 import onnx
 
+from hyperclip.bundle.strict import quote
+from hyperclip.errors import BundleError
+
 __all__ = ["has_tensor", "part_between"]
 
 
@@ -30,6 +33,11 @@ def part_between(
     -------
     onnx.ModelProto
         Its inputs are those of `inputs` that are needed, in their order.
+
+    Raises
+    ------
+    BundleError
+        If `outputs` also depend on something that `inputs` do not cut off.
     """
     maker = {name: index for index, node in enumerate(model.graph.node) for name in node.output if name}
     wanted = [value.name for value in outputs]
@@ -43,6 +51,13 @@ def part_between(
         if name not in inputs and name in maker:
             needed_nodes.add(maker[name])
             wanted += model.graph.node[maker[name]].input
+    made_or_stored = maker.keys() | {tensor.name for tensor in model.graph.initializer}
+    missing = sorted(seen - made_or_stored - set(inputs) - {""})
+    if missing:
+        raise BundleError(
+            f"The model cannot be cut at {', '.join(inputs)}: what follows also reads {quote(missing[0])}; "
+            "expected everything behind the cut to come through it; export it again."
+        )
     declared = {value.name: value for value in model.graph.input}
     part = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     part.graph.name = "part"

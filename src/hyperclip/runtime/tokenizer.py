@@ -97,12 +97,22 @@ class TextTokenizer:
             return ids
         return [*ids[: length - 1], self._end_id] if ids[-1] == self._end_id else ids[:length]
 
-    def is_cut(self, text: str) -> bool:
-        """Tell whether a text has more tokens than the text encoder reads."""
-        return len(self._encode([text], special=True)[0].ids) > self._spec.context_length
+    def find_cut(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts that have more tokens than the text encoder reads."""
+        encodings = self._encode(texts, special=True)
+        length = self._spec.context_length
+        return [text for text, item in zip(texts, encodings, strict=True) if len(item.ids) > length]
+
+    def find_unreadable(self, texts: Sequence[str]) -> list[str]:
+        """Return the texts of which most is unknown to the vocabulary (so that they mean nothing)."""
+        encodings = self._encode(texts, special=False)
+        return [text for text, item in zip(texts, encodings, strict=True) if self._is_unknown(item.ids)]
 
     def unreadable(self, text: str) -> bool:
-        """Tell whether most of a text is unknown to the vocabulary (so that it means nothing)."""
-        ids = self._encode([text], special=False)[0].ids
+        """Tell whether most of a text is unknown to the vocabulary."""
+        return bool(self.find_unreadable([text]))
+
+    def _is_unknown(self, ids: list[int]) -> bool:
+        """Tell whether more than half of the tokens are unknown, or there are none."""
         n_unknown = sum(token_id == self._unknown_id for token_id in ids)
         return n_unknown > MAX_UNKNOWN_SHARE * len(ids) or not ids
