@@ -1,5 +1,6 @@
 """Fixtures that several test folders share."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -32,3 +33,13 @@ def pictures() -> list["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
     rng = np.random.default_rng(7)
     sizes = [(40, 60), (32, 32), (90, 31), (17, 200), (64, 64)]
     return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared data sets: HYPERCLIP_DATA, or ``../shared/data`` beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("HYPERCLIP_DATA") or beside)
+    if not folder.is_dir():
+        pytest.skip(f"there is no data folder {folder}; set HYPERCLIP_DATA")
+    return folder
