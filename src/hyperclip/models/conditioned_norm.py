@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers import LayerNorm2d, LayerNormAct2d
+from timm.layers.norm import LayerNorm2dFp32, LayerNormExp2d
+from timm.layers.norm_act import LayerNormAct2dFp32
 from torch import Tensor, nn
 from torch.nn import functional
 
 __all__ = ["AffineNorm", "ConditionedNorm", "ContextSlot", "condition_norms"]
+
+_CHANNELS_FIRST = (LayerNorm2d, LayerNorm2dFp32, LayerNormExp2d, LayerNormAct2d, LayerNormAct2dFp32)
 
 AffineNorm = nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm
 
@@ -43,8 +47,8 @@ class ConditionedNorm(nn.Module):
     Parameters
     ----------
     norm : BatchNorm, GroupNorm or LayerNorm with scale and shift
-        The norm that is wrapped; it keeps its parameters, statistics, and its activation if it is
-        one of timm's norm-and-activation layers.
+        The norm that is wrapped; it keeps its parameters, statistics, and its dropout and activation
+        if it is one of timm's norm-and-activation layers.
     slot : ContextSlot
         Where the generated parameters of the running forward pass lie.
     offset : int
@@ -60,28 +64,23 @@ class ConditionedNorm(nn.Module):
         self.offset = offset
         self.n_channels = int(norm.weight.numel())
         self.are_statistics_frozen = False
-        act = getattr(norm, "act", None)
+        drop, act = getattr(norm, "drop", None), getattr(norm, "act", None)
+        self.drop = drop if isinstance(drop, nn.Module) else nn.Identity()
         self.act = act if isinstance(act, nn.Module) else nn.Identity()
-        self.channels_last = isinstance(norm, nn.LayerNorm) and not isinstance(norm, LayerNorm2d)
+        self.channels_last = isinstance(norm, nn.LayerNorm) and not isinstance(norm, _CHANNELS_FIRST)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalize `x`: (B, F, H, W), or (..., F) for a LayerNorm over the last axis."""
         out = self._normalize(x)
         if self.slot.delta_BP is not None:
             out = self._modulate(out, self.slot.delta_BP)
-        activated: Tensor = self.act(out)
+        activated: Tensor = self.act(self.drop(out))
         return activated
 
     def _normalize(self, x: Tensor) -> Tensor:
         norm = self.norm
         if isinstance(norm, nn.modules.batchnorm._BatchNorm):
-            uses_batch = self.training and not self.are_statistics_frozen
-            if uses_batch and norm.num_batches_tracked is not None:
-                norm.num_batches_tracked.add_(1)
-            return functional.batch_norm(
-                x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
-                uses_batch, norm.momentum or 0.1, norm.eps,
-            )  # fmt: skip
+            return self._batch_normalize(norm, x)
         if isinstance(norm, nn.GroupNorm):
             return functional.group_norm(x, norm.num_groups, norm.weight, norm.bias, norm.eps)
         shape = list(norm.normalized_shape)
@@ -89,6 +88,19 @@ class ConditionedNorm(nn.Module):
             return functional.layer_norm(x, shape, norm.weight, norm.bias, norm.eps)
         moved = functional.layer_norm(x.permute(0, 2, 3, 1), shape, norm.weight, norm.bias, norm.eps)
         return moved.permute(0, 3, 1, 2)
+
+    def _batch_normalize(self, norm: nn.modules.batchnorm._BatchNorm, x: Tensor) -> Tensor:
+        has_statistics = norm.running_mean is not None
+        uses_batch = not has_statistics or (self.training and not self.are_statistics_frozen)
+        momentum = norm.momentum
+        if uses_batch and norm.num_batches_tracked is not None:
+            norm.num_batches_tracked.add_(1)
+            if momentum is None:  # PyTorch's word for a plain average over all batches
+                momentum = 1.0 / int(norm.num_batches_tracked)
+        return functional.batch_norm(
+            x, norm.running_mean, norm.running_var, norm.weight, norm.bias,
+            uses_batch, momentum or 0.0, norm.eps,
+        )  # fmt: skip
 
     def _modulate(self, out: Tensor, delta_BP: Tensor) -> Tensor:
         d_scale = delta_BP[:, self.offset : self.offset + self.n_channels]
@@ -110,7 +122,7 @@ class ConditionedNorm(nn.Module):
 
 
 def condition_norms(model: nn.Module) -> tuple[ContextSlot, list[tuple[str, int, int]]]:
-    """Wrap every affine norm of a model, in place.
+    """Wrap every norm of a model that has one scale and one shift a channel, in place.
 
     Parameters
     ----------
@@ -129,7 +141,7 @@ def condition_norms(model: nn.Module) -> tuple[ContextSlot, list[tuple[str, int,
     offset = 0
     found = [(name, module) for name, module in model.named_modules() if isinstance(module, AffineNorm)]
     for name, module in found:
-        if module.weight is None or module.bias is None:
+        if module.weight is None or module.bias is None or module.weight.dim() != 1:
             continue
         wrapped = ConditionedNorm(module, slot, offset)
         parent_name, _, child = name.rpartition(".")

@@ -41,8 +41,8 @@ def make_padding_constant(model: nn.Module) -> int:
     """
     same = [(name, module) for name, module in model.named_modules() if isinstance(module, Conv2dSame)]
     for name, module in same:
-        kernel, stride = module.kernel_size[0], module.stride[0]
-        total = max(kernel - stride, 0)
+        extent = (module.kernel_size[0] - 1) * module.dilation[0] + 1
+        total = max(extent - module.stride[0], 0)
         pad = ConstantSamePad(total // 2, total - total // 2)
         module.__class__ = nn.Conv2d
         module.padding = (0, 0)

@@ -101,7 +101,9 @@ class TextEncoder(nn.Module):
         for block in self.blocks:
             x_nTW = block(x_nTW, bias)
         x_nTW = self.norm(x_nTW)
-        return (x_nTW * weight_nT[..., None]).sum(dim=1) / weight_nT.sum(dim=1, keepdim=True).clamp(min=1)
+        n_tokens_n1 = weight_nT.sum(dim=1, keepdim=True).clamp(min=1)
+        pooled_nW: Tensor = (x_nTW * weight_nT[..., None]).sum(dim=1) / n_tokens_n1
+        return pooled_nW
 
     def project(self, pooled_nW: Tensor) -> Tensor:
         """The last projection of pooled tokens, shape (n, E), unit length."""
