@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import `tiny_bundle`
@@ -28,7 +29,7 @@ def tiny_folder(tmp_path: Path, head_kind: str) -> Path:
 
 
 @pytest.fixture
-def pictures() -> list["np.ndarray[tuple[int, ...], np.dtype[np.uint8]]"]:
+def pictures() -> list[npt.NDArray[np.uint8]]:
     """Five pictures of different sizes with a fixed seed."""
     rng = np.random.default_rng(7)
     sizes = [(40, 60), (32, 32), (90, 31), (17, 200), (64, 64)]

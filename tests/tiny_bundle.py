@@ -20,6 +20,7 @@ CONTEXT_LENGTH = 12
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
 
 Array = npt.NDArray[np.generic]
+Pictures = list[npt.NDArray[np.uint8]]
 
 
 def make_tokenizer() -> bytes:

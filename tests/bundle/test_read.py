@@ -1,6 +1,7 @@
 """A model folder is read whole and unchanged, or not at all."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ def test_every_byte_of_the_manifest_counts(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda data: b""])
-def test_another_size_is_noticed_before_reading(folder: Path, change) -> None:  # type: ignore[no-untyped-def]
+def test_another_size_is_noticed_before_reading(folder: Path, change: Callable[[bytes], bytes]) -> None:
     for name in ("encoder.onnx", "weights.safetensors"):
         data = (folder / name).read_bytes()
         (folder / name).write_bytes(change(data))

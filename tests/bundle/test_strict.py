@@ -73,9 +73,21 @@ def test_check_text_refuses_control_characters_and_lengths(value: object) -> Non
 
 
 def test_quote_is_short_and_printable_for_any_value() -> None:
-    for value in ("cat", "😀", "a\nb\x1b[31m", "x" * 10_000_000, {"k": ["v"] * 10_000}, 10**5000, "\ud800"):
+    for value in (
+        "cat",
+        "a\nb\x1b[31m",
+        "x" * 10_000_000,
+        "\u202eevil",
+        {"k": ["v"] * 10_000},
+        10**5000,
+        "\ud800",
+    ):
         shown = quote(value)
         assert len(shown) < 100
         assert shown.isprintable()
     assert quote("cat") == "'cat'"
-    assert quote("😀") == "'😀'"
+    assert quote("a\nb") == "'a\\nb'"
+
+
+def test_quote_keeps_words_and_emoji_whole() -> None:
+    assert quote("👩\u200d🚀 Straße گربه\u200cها") == "'👩\u200d🚀 Straße گربه\u200cها'"

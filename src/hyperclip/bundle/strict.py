@@ -24,18 +24,25 @@ __all__ = [
     "take_fields",
 ]
 
+JOINERS = "\u200c\u200d"  # parts of emoji and of Persian words
 REMEDY = "get the file again from where it came, or write it again with hyperclip"
 
 
 def quote(value: object, max_chars: int = 80) -> str:
-    """Return a short, printable form of a value for an error message."""
+    """Return a short form of a value on one printable line, for an error message."""
+    if isinstance(value, str):
+        letters = [_printable(character) for character in value[:max_chars]]
+        return f"'{''.join(letters)}'" if len(value) <= max_chars else f"'{''.join(letters)}...'"
     try:
-        text = ascii(value[: max_chars + 1] if isinstance(value, str) else value)
+        text = ascii(value)
     except ValueError:  # Python refuses to print whole numbers of thousands of digits
         text = f"a {type(value).__name__} too long to print"
-    if isinstance(value, str) and value.isprintable() and len(value) <= max_chars:
-        text = f"'{value}'"
-    return text if len(text) <= max_chars + 2 else f"{text[:max_chars]}..."
+    return text if len(text) <= max_chars else f"{text[:max_chars]}..."
+
+
+def _printable(character: str) -> str:
+    """Return a character that moves no cursor and turns no text around; emoji keep their joiners."""
+    return character if character.isprintable() or character in JOINERS else ascii(character)[1:-1]
 
 
 def parse_json(data: bytes | str, *, where: str, max_bytes: int) -> Any:

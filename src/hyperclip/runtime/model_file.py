@@ -95,6 +95,7 @@ def parse_model(data: bytes, *, where: str) -> onnx.ModelProto:
         raise BundleError(
             f"{where} holds no ONNX model; expected one with operators; check that it is the right file."
         )
+    _check_names(model, where)
     _check_versions(model, where)
     _check_structure(model, where)
     tensors = [*model.graph.initializer]
@@ -104,6 +105,20 @@ def parse_model(data: bytes, *, where: str) -> onnx.ModelProto:
         _check_tensor(tensor, where)
     _check_declared_sizes(model, where)
     return model
+
+
+def _check_names(model: onnx.ModelProto, where: str) -> None:
+    """Refuse names that are not UTF-8, which protobuf hands over as bytes."""
+    graph = model.graph
+    names = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    names += [item.name for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
+    for node in graph.node:
+        names += (node.name, node.op_type, node.domain, *node.input, *node.output)
+    broken = [name for name in names if not isinstance(name, str)]
+    if broken:
+        raise BundleError(
+            f"{where} holds the name {quote(broken[0])}; expected UTF-8 text; get the file again."
+        )
 
 
 def _check_versions(model: onnx.ModelProto, where: str) -> None:

@@ -171,7 +171,7 @@ def check_texts(texts: Sequence[str], *, what: str) -> None:
                 f"The {what} {quote(text, 40)} has {len(text)} characters; expected fewer than "
                 f"{MAX_TEXT_CHARS + 1}; shorten it."
             )
-        categories = {unicodedata.category(character) for character in text.strip()}
+        categories = {unicodedata.category(character) for character in text}
         if categories <= {"Cf", "Zs", "Zl", "Zp", "Cc"}:
             raise InputError(
                 f"The {what} at position {index} is {quote(text)}, which is blank; expected visible text; "

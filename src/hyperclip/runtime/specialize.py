@@ -302,9 +302,8 @@ class Model:
         unreadable = self.unreadable(texts.class_names)
         if unreadable:
             logger.warning(
-                "The tokenizer cannot read %s; such names are told apart by their meaning alone: describe "
-                "them "
-                "in words that it knows.",
+                "The tokenizer cannot read %s; only the meaning of such names counts: describe them in words "
+                "that it knows.",
                 _listed(unreadable),
             )
         cut = self._tokenizer.find_cut(texts.all_texts())
