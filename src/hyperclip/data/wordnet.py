@@ -10,7 +10,7 @@ from typing import Any
 from hyperclip.data.hierarchy import Hierarchy
 from hyperclip.errors import InputError, MissingExtraError
 
-__all__ = ["read_hierarchy"]
+__all__ = ["read_classes", "read_hierarchy"]
 
 MAX_FILE_BYTES = 256 * 2**20
 STRANGER_KINDS = ("animal", "artifact", "food", "object", "plant")  # what a camera can see
@@ -77,7 +77,23 @@ def read_hierarchy(
 
 
 def read_classes(path: str | Path) -> list[dict[str, Any]]:
-    """Read a class list whose entries have at least ``wnid`` and ``name``."""
+    """Read a class list with WordNet ids.
+
+    Parameters
+    ----------
+    path : str or Path
+        JSON list of objects with texts ``wnid`` and ``name``, and perhaps a list ``synonyms``.
+
+    Returns
+    -------
+    list of dict
+        The objects with all their fields, in the order of the file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or has another form.
+    """
     entries = _read_json(Path(path))
     for index, entry in enumerate(entries if isinstance(entries, list) else [entries]):
         synonyms = entry.get("synonyms", []) if isinstance(entry, dict) else None
