@@ -2,12 +2,15 @@
 
 The names of a task are a set: their order and their repetitions change nothing. What is common to
 all names is subtracted first, because the mean of raw text embeddings hardly varies between tasks
-and a hypernetwork that sees one input learns a constant.
+and a hypernetwork that sees one input learns a constant. For the same reason each name passes
+through odd functions (no biases at the start, tanh), which add no constant, and what is pooled is
+brought back to unit size before it is mixed.
 
 Legend: R contexts, C class embeddings in a context, E text dim, P generated parameters.
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +21,7 @@ from hyperclip.errors import InputError
 
 __all__ = ["Hypernetwork", "HypernetworkConfig", "TokenContext", "unique_weights"]
 
+_FAINT = 0.05  # pooled features much smaller than this stay small: they are the noise of a mean
 _SAME = 1 - 1e-5  # cosine above which two unit rows count as one name
 
 
@@ -95,13 +99,21 @@ class Hypernetwork(nn.Module):
         hidden, heads = config.hidden_dim, config.n_heads
         self.register_buffer("center", torch.zeros(config.text_dim))
         self.embed = nn.Sequential(
-            nn.Linear(config.text_dim, hidden), nn.GELU(), nn.Linear(hidden, hidden), nn.GELU()
+            nn.Linear(config.text_dim, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()
         )
         self.query = nn.Linear(hidden, heads)
         self.mix = nn.Sequential(nn.Linear(3 * hidden + 1, hidden), nn.GELU())
         self.bottleneck = nn.Linear(hidden, config.bottleneck_dim)
         self.out = nn.Linear(config.bottleneck_dim, n_generated, bias=False)
         nn.init.zeros_(self.out.weight)
+        # Each layer gives values of about unit size: its input is a unit vector (1), the tanh of such
+        # values (0.63 each), or unit values of which about two thirds vary.
+        for layer, gain in ((self.embed[0], 1.0), (self.embed[2], 1.6 / math.sqrt(hidden)),
+                            (self.query, 1.6 / math.sqrt(hidden)), (self.mix[0], 1 / math.sqrt(2 * hidden)),
+                            (self.bottleneck, 1 / math.sqrt(hidden))):  # fmt: skip
+            assert isinstance(layer, nn.Linear)
+            nn.init.normal_(layer.weight, std=gain)
+            nn.init.zeros_(layer.bias)
 
     def forward(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
         """Generate one row of changes a context.
@@ -116,13 +128,14 @@ class Hypernetwork(nn.Module):
         -------
         Tensor of shape (R, P), float32, in [-bound, bound]
         """
-        code_RZ = self.context_code(class_emb_RCE, mask_RC)
         bound = self.config.bound
-        return bound * torch.tanh(self.out(code_RZ) / bound)
+        with _full_precision(class_emb_RCE.device.type):
+            code_RZ = self.context_code(class_emb_RCE, mask_RC)
+            return bound * torch.tanh(self.out(code_RZ) / bound)
 
     def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
         """The bottleneck: what the hypernetwork knows of a task, shape (R, bottleneck_dim)."""
-        emb = class_emb_RCE.float()
+        emb = functional.normalize(class_emb_RCE.float(), dim=-1)
         if mask_RC is None:
             mask_RC = torch.ones(emb.shape[:2], dtype=torch.bool, device=emb.device)
         weight = unique_weights(emb, mask_RC)
@@ -136,7 +149,8 @@ class Hypernetwork(nn.Module):
         values = u_RCH.unflatten(-1, (self.config.n_heads, -1))
         attended = (attention[..., None] * values).sum(dim=1).flatten(1)
         size = count_R1.log() / math.log(1000.0)
-        z = self.bottleneck(self.mix(torch.cat([mean, spread, attended, size], dim=-1)))
+        pooled = torch.cat([_to_unit_size(mean), spread, _to_unit_size(attended), size], dim=-1)
+        z = self.bottleneck(self.mix(pooled))
         return functional.normalize(z, dim=-1) * math.sqrt(self.config.bottleneck_dim)
 
 
@@ -155,3 +169,15 @@ class TokenContext(Hypernetwork):
         """The same code for every context, shape (R, bottleneck_dim)."""
         tokens = functional.normalize(self.tokens, dim=-1)[None]
         return super().context_code(tokens).expand(len(class_emb_RCE), -1)
+
+
+def _to_unit_size(features_RH: Tensor) -> Tensor:
+    """Divide each row by its root mean square, unless it is faint."""
+    return features_RH / (features_RH.square().mean(dim=-1, keepdim=True) + _FAINT**2).sqrt()
+
+
+def _full_precision(device_type: str) -> AbstractContextManager[object]:
+    """Half precision would merge similar names and round the changes, layer after layer."""
+    if torch.is_autocast_enabled(device_type):
+        return torch.autocast(device_type, enabled=False)
+    return nullcontext()
