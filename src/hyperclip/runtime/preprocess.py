@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -34,9 +35,10 @@ if TYPE_CHECKING:
 
     ImageSource = str | Path | bytes | Image.Image | npt.NDArray[np.uint8]
 
-__all__ = ["MAX_PIXELS", "decode", "fit_image", "load_image"]
+__all__ = ["MAX_PIXELS", "decode", "fit_image", "load_image", "spec_before_crop"]
 
 _REDUCE_ABOVE_PX = 8_000_000  # smaller pictures are resized in one exact step
+_MAX_SIZE_PX = 2048  # of an ImageSpec
 _ORIENTATION_TAG = 0x0112
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -115,7 +117,7 @@ def fit_image(image: Image.Image, *, spec: ImageSpec) -> npt.NDArray[np.uint8]:
     if image.mode != "RGB":
         raise InputError(f"The picture has mode {image.mode!r}; expected 'RGB'; pass it through load_image.")
     if spec.resize == "crop":
-        side = max(1, math.floor(min(image.size) * spec.crop_ratio + 0.5))
+        side = _crop_side(min(image.size), spec)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         box = (left, top, left + side, top + side)
         if side * side > _REDUCE_ABOVE_PX * 8:
@@ -124,6 +126,44 @@ def fit_image(image: Image.Image, *, spec: ImageSpec) -> npt.NDArray[np.uint8]:
             image = image.crop(box)
     size = (spec.size_px, spec.size_px)
     return np.array(image.resize(size, _INTERPOLATIONS[spec.interpolation]), dtype=np.uint8)
+
+
+def spec_before_crop(spec: ImageSpec) -> ImageSpec:
+    """Return how to decode pictures for a classifier file that will itself crop them by ``spec``.
+
+    Parameters
+    ----------
+    spec : ImageSpec
+        What the file does to its input.
+
+    Returns
+    -------
+    ImageSpec
+        Without a crop ratio; of the smallest size whose crop measures ``spec.size_px``, so that the
+        file cuts out the same part of the picture and resizes nothing.
+
+    Examples
+    --------
+    >>> from hyperclip.bundle.manifest import ImageSpec
+    >>> spec = ImageSpec(size_px=224, resize="crop", crop_ratio=0.875, interpolation="bicubic",
+    ...                  mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+    >>> spec_before_crop(spec).size_px
+    256
+    """
+    if spec.resize != "crop" or spec.crop_ratio == 1.0:
+        return spec
+    size_px = math.floor(spec.size_px / spec.crop_ratio)
+    while _crop_side(size_px, spec) < spec.size_px:
+        size_px += 1
+    if (size_px - spec.size_px) % 2 and _crop_side(size_px + 1, spec) == spec.size_px:
+        size_px += 1  # equal margins: the crop is centered to the pixel
+    size_px = min(size_px, _MAX_SIZE_PX)  # of a tiny part of a picture, the file enlarges what is left
+    return replace(spec, size_px=size_px, sizes_px=(), crop_ratio=1.0)
+
+
+def _crop_side(side_px: int, spec: ImageSpec) -> int:
+    """Return the side of the square that is cut out of a picture with this shorter side."""
+    return max(1, math.floor(side_px * spec.crop_ratio + 0.5))
 
 
 def load_image(
