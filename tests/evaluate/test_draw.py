@@ -76,6 +76,7 @@ def test_the_longer_bar_belongs_to_the_larger_probability(tmp_path: Path) -> Non
 
 def test_predictions_are_put_in_order() -> None:
     assert tile(("a", 0.1), ("b", 0.6), ("c", 0.3)).predictions == (("b", 0.6), ("c", 0.3), ("a", 0.1))
+    assert tile(("a", np.float32(1.0000001)), ("b", -1e-9)).predictions == (("a", 1.0), ("b", 0.0))
     assert tile(("a", 0.1), ("b", 0.6), truth="B").is_right is True
     assert tile(("a", 0.1), ("b", 0.6), truth="a").is_right is False
     assert tile(("a", 0.1)).is_right is None

@@ -18,6 +18,7 @@ _BLUE, _GREEN, _RED, _OTHER = (52, 106, 214), (24, 140, 104), (206, 74, 52), (17
 
 # Sizes, in 400ths of the width of a tile.
 _PADDING, _NAME, _TEXT, _SMALL, _ROW, _MARK = 22, 30, 15.5, 13, 27, 30
+_ROUNDING = 1e-3  # a softmax in half precision may exceed 1 by this
 _PHOTO_ASPECT = 4 / 3
 _WIDTHS_PX = {1: 620, 2: 540, 6: 460, 12: 400, 24: 340}  # up to so many tiles
 _SMALLEST_WIDTH_PX = 300
@@ -51,13 +52,14 @@ class Tile:
         if not self.predictions:
             raise InputError("A tile has no predictions; expected at least one; leave the picture out.")
         for name, probability in self.predictions:
-            if not 0.0 <= probability <= 1.0:
+            if not -_ROUNDING <= probability <= 1.0 + _ROUNDING:
                 raise InputError(
                     f"The probability of {name[:80]!r} is {probability}; expected 0 to 1; pass "
                     "probabilities, not logits."
                 )
         best_first = sorted(self.predictions, key=lambda prediction: -prediction[1])
-        object.__setattr__(self, "predictions", tuple(best_first))
+        clipped = tuple((name, min(1.0, max(0.0, float(probability)))) for name, probability in best_first)
+        object.__setattr__(self, "predictions", clipped)
 
     @property
     def is_right(self) -> bool | None:
