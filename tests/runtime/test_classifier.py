@@ -11,11 +11,12 @@ import onnx
 import pytest
 from PIL import Image
 
+from hyperclip.bundle import write_bundle
 from hyperclip.errors import BundleError, InputError, NotSpecializedError
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.session import Session
 from hyperclip.runtime.specialize import load
-from tiny_bundle import DIM, Pictures, make_encoder
+from tiny_bundle import DIM, Pictures, make_encoder, make_files, make_manifest
 
 NAMES = ["cat", "dog", "👩‍🚀"]
 
@@ -129,6 +130,18 @@ def test_the_file_alone_gives_the_same_answer_within_a_level(
     for picture in pictures:
         (logits,) = session.run(["logits"], {"images": picture[None]})
         np.testing.assert_allclose(logits, classifier.decision_function(picture), atol=0.05)
+
+
+def test_a_crop_is_cut_out_once(tmp_path: Path) -> None:
+    """The file crops by itself; pictures that were decoded for it must still have their margins."""
+    write_bundle(tmp_path / "tiny", make_manifest(crop_ratio=0.5), make_files())
+    classifier = load(tmp_path / "tiny").specialize(NAMES)
+    rows, columns = np.indices((120, 200))
+    picture = np.stack([rows * 2, columns, rows + columns], axis=-1).astype(np.uint8)
+    (expected,) = Session(classifier.to_bytes(), where="file").run(["embedding"], {"images": picture[None]})
+    np.testing.assert_allclose(classifier.embed(picture), expected, atol=0.02)
+    again = classifier.embed(picture[30:90, 70:130])  # the square that is left after one crop
+    assert np.abs(again - expected).max() > 0.02
 
 
 def test_a_classifier_without_classes_says_so() -> None:

@@ -1,6 +1,5 @@
 """A classifier file in Python, with the words and habits of scikit-learn."""
 
-import itertools
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,8 +10,9 @@ import numpy.typing as npt
 
 from hyperclip.bundle.atomic import write_file
 from hyperclip.bundle.strict import quote
-from hyperclip.errors import BundleError, NotSpecializedError
+from hyperclip.errors import BundleError, InputError, NotSpecializedError
 from hyperclip.runtime.assemble import fingerprint_of
+from hyperclip.runtime.decode_ahead import decode_batches
 from hyperclip.runtime.metadata import Metadata
 from hyperclip.runtime.model_file import parse_model, read_model_file
 from hyperclip.runtime.session import Session
@@ -187,14 +187,16 @@ class Classifier:
 
     def _run(self, images: "ImageSource | Iterable[ImageSource]") -> tuple[FloatArray, FloatArray]:
         """Decode images and run them in batches."""
-        from hyperclip.runtime.preprocess import decode
-
-        spec = self.metadata.images
+        batches = decode_batches(_each(images), spec=self.metadata.images, batch_size=BATCH_SIZE)
         logits: list[FloatArray] = [np.zeros((0, len(self._classes)), np.float32)]
         embeddings: list[FloatArray] = [np.zeros((0, self.metadata.head.dim), np.float32)]
-        remaining = _each(images)
-        while batch := [decode(image, spec=spec) for image in itertools.islice(remaining, BATCH_SIZE)]:
-            batch_logits, batch_embeddings = self.run_pixels(np.stack(batch))
+        for batch in batches:
+            pixels: list[npt.NDArray[np.uint8]] = []
+            for _, decoded in batch:
+                if isinstance(decoded, InputError):
+                    raise decoded
+                pixels.append(decoded)
+            batch_logits, batch_embeddings = self.run_pixels(np.stack(pixels))
             logits.append(batch_logits)
             embeddings.append(batch_embeddings)
         return np.concatenate(logits), np.concatenate(embeddings)

@@ -14,7 +14,7 @@ from hyperclip.bundle.checksum import read_capped
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError
 
-__all__ = ["MAX_MODEL_BYTES", "parse_model", "read_model_file"]
+__all__ = ["MAX_MODEL_BYTES", "parse_model", "read_model_file", "without_weights"]
 
 MAX_MODEL_BYTES = 512 * 2**20
 MAX_ELEMENTS = 2**28  # of one tensor per item of a batch: 1 GB in float32
@@ -222,9 +222,35 @@ def _check_declared_sizes(model: onnx.ModelProto, where: str) -> None:
     Shapes are inferred without the weights' values, so that this costs little; sides that are only
     known when pictures come (batch, height, width) count as 1.
     """
+    skeleton = without_weights(model)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
+    except Exception as error:  # the C++ side raises several kinds
+        reason = str(error).strip().partition("\n")[0]
+        raise BundleError(
+            f"{where} is not a consistent ONNX model ({quote(reason, 200)}); expected shapes that fit; "
+            "get the file again."
+        ) from error
+    values = [
+        *inferred.graph.value_info,
+        *inferred.graph.output,
+        *model.graph.value_info,
+        *skeleton.graph.input,
+    ]
+    for value in values:
+        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
+        if any(dim < 0 for dim in dims) or math.prod(max(1, dim) for dim in dims) > MAX_ELEMENTS:
+            raise BundleError(
+                f"{where} declares the tensor {quote(value.name)} of shape {quote(dims)}; expected at most "
+                f"{MAX_ELEMENTS} values; check that it is the right file."
+            )
+
+
+def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model of the same shapes in which large constants are inputs: small, and so quick to check."""
     skeleton = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     graph = skeleton.graph
-    graph.name = "sizes"
+    graph.name = "skeleton"
     graph.node.extend(model.graph.node)
     graph.input.extend(model.graph.input)
     graph.output.extend(model.graph.output)
@@ -236,19 +262,4 @@ def _check_declared_sizes(model: onnx.ModelProto, where: str) -> None:
             graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
-    try:
-        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True)
-    except Exception as error:  # the C++ side raises several kinds
-        reason = str(error).strip().partition("\n")[0]
-        raise BundleError(
-            f"{where} is not a consistent ONNX model ({quote(reason, 200)}); expected shapes that fit; "
-            "get the file again."
-        ) from error
-    values = [*inferred.graph.value_info, *inferred.graph.output, *model.graph.value_info, *graph.input]
-    for value in values:
-        dims = [dim.dim_value for dim in value.type.tensor_type.shape.dim if dim.HasField("dim_value")]
-        if any(dim < 0 for dim in dims) or math.prod(max(1, dim) for dim in dims) > MAX_ELEMENTS:
-            raise BundleError(
-                f"{where} declares the tensor {quote(value.name)} of shape {quote(dims)}; expected at most "
-                f"{MAX_ELEMENTS} values; check that it is the right file."
-            )
+    return skeleton

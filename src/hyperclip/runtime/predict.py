@@ -1,19 +1,18 @@
 """Predictions for many files, in order and in bounded memory; a bad file never costs the others."""
 
-import itertools
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from hyperclip.errors import InputError
 from hyperclip.runtime.classifier import Classifier
-from hyperclip.runtime.preprocess import decode
-from hyperclip.runtime.session import default_n_threads
+from hyperclip.runtime.decode_ahead import Decoded, decode_batches
+
+if TYPE_CHECKING:
+    from hyperclip.runtime.preprocess import ImageSource
 
 __all__ = ["BadImage", "Prediction", "predict_files"]
 
@@ -66,43 +65,24 @@ def predict_files(
     for name, value in (("top", top), ("batch_size", batch_size)):
         if value < 1:
             raise InputError(f"{name} is {value}; expected a positive number; try 3.")
-    return _results(classifier, (Path(path) for path in paths), top=top, batch_size=batch_size)
-
-
-def _results(
-    classifier: Classifier, paths: Iterator[Path], *, top: int, batch_size: int
-) -> Iterator[Prediction | BadImage]:
-    """Decode ahead in threads, one batch while another is being classified."""
-    spec = classifier.metadata.images
-
-    def read(path: Path) -> npt.NDArray[np.uint8] | BadImage:
-        """Return the decoded picture, or what is wrong with it."""
-        try:
-            return decode(path, spec=spec)
-        except InputError as error:
-            return BadImage(path=path, reason=str(error))
-
-    with ThreadPoolExecutor(max_workers=default_n_threads()) as pool:
-        ahead: deque[tuple[Path, Future[npt.NDArray[np.uint8] | BadImage]]] = deque(
-            (path, pool.submit(read, path)) for path in itertools.islice(paths, 2 * batch_size)
-        )
-        while ahead:
-            batch = [ahead.popleft() for _ in range(min(batch_size, len(ahead)))]
-            ahead.extend((path, pool.submit(read, path)) for path in itertools.islice(paths, len(batch)))
-            yield from _classify(classifier, [(path, future.result()) for path, future in batch], top=top)
+    batches = decode_batches(
+        (Path(path) for path in paths), spec=classifier.metadata.images, batch_size=batch_size
+    )
+    return (result for batch in batches for result in _classify(classifier, batch, top=top))
 
 
 def _classify(
-    classifier: Classifier, items: list[tuple[Path, npt.NDArray[np.uint8] | BadImage]], *, top: int
+    classifier: Classifier, batch: "list[tuple[ImageSource, Decoded]]", *, top: int
 ) -> list[Prediction | BadImage]:
     """Classify the good pictures of a batch and put the bad ones between them."""
-    pixels = [item for _, item in items if not isinstance(item, BadImage)]
-    logits = classifier.run_pixels(np.stack(pixels))[0] if pixels else np.zeros((0, 1), np.float32)
+    good = [pixels for _, pixels in batch if not isinstance(pixels, InputError)]
+    logits = classifier.run_pixels(np.stack(good))[0] if good else np.zeros((0, 1), np.float32)
     rows = iter(classifier.probabilities(logits))
     results: list[Prediction | BadImage] = []
-    for path, item in items:
-        if isinstance(item, BadImage):
-            results.append(item)
+    for path, pixels in batch:
+        assert isinstance(path, Path)
+        if isinstance(pixels, InputError):
+            results.append(BadImage(path=path, reason=str(pixels)))
             continue
         row = next(rows)
         best = np.argsort(-row, kind="stable")[:top]

@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,13 @@ from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError, InputError
 from hyperclip.runtime.assemble import assemble
 from hyperclip.runtime.classifier import Classifier
+from hyperclip.runtime.describe import describe
 from hyperclip.runtime.fold import fold_norms
 from hyperclip.runtime.graph import Graph, neutral_values, read_graph, write_generated
-from hyperclip.runtime.metadata import HeadInfo, Licence, Metadata, ModelInfo
 from hyperclip.runtime.model_file import parse_model
 from hyperclip.runtime.specializer import Generated, Specializer
 from hyperclip.runtime.texts import ClassTexts, collect_texts
 from hyperclip.runtime.tokenizer import TextTokenizer
-from hyperclip.version import __version__
 from hyperclip.zoo import find_bundle
 
 if TYPE_CHECKING:
@@ -75,6 +73,13 @@ class Model:
         A verified model folder.
     n_threads : int, optional
         Threads for computing; by default at most four.
+
+    Attributes
+    ----------
+    manifest : Manifest
+        What the bundle says about itself.
+    glossary : Glossary or None
+        The meanings of names, where the bundle has them.
     """
 
     def __init__(self, bundle: Bundle, *, n_threads: int | None = None) -> None:
@@ -85,6 +90,7 @@ class Model:
             bundle.files["specializer.onnx"], self._tokenizer, bundle.manifest, n_threads=n_threads
         )
         self._encoder = self._read_encoder()
+        self.glossary = self._read_glossary()
 
     @classmethod
     def load(cls, folder: str | Path, *, n_threads: int | None = None) -> "Model":
@@ -122,9 +128,8 @@ class Model:
         """The generated parameters that the encoder holds without a task, shape (n_generated,), float32."""
         return neutral_values(self._encoder, self.manifest.generated)
 
-    @cached_property
-    def glossary(self) -> "Glossary | None":
-        """The meanings of names, or None where the bundle has none."""
+    def _read_glossary(self) -> "Glossary | None":
+        """Return the meanings of names, or None where the bundle has none."""
         data = self._bundle.files.get("glossary.bin")
         if data is None:
             return None
@@ -234,7 +239,7 @@ class Model:
         generated = self.generate(texts)
         parameters = self._context_parameters(context, generated, templates, use_glossary)
         encoder = write_generated(self._encoder, parameters, self.manifest.generated, where=ENCODER)
-        metadata = self._metadata(texts, images)
+        metadata = describe(self.manifest, texts, images=images)
         data = assemble(
             fold_norms(encoder),
             head=generated.head,
@@ -243,7 +248,7 @@ class Model:
             images=images,
             metadata=metadata.to_values(),
         )
-        return Classifier(data, n_threads=self._n_threads)
+        return Classifier(data, n_threads=self._n_threads, verify=False)  # it was written just now
 
     def _context_parameters(
         self,
@@ -274,28 +279,6 @@ class Model:
                 "choose one of these sizes."
             )
         return dataclasses.replace(images, size_px=int(size_px), sizes_px=(int(size_px),))
-
-    def _metadata(self, texts: ClassTexts, images: ImageSpec) -> Metadata:
-        """Return what the file says about itself."""
-        manifest, head = self.manifest, self.manifest.head
-        return Metadata(
-            class_names=texts.class_names,
-            meanings=texts.meanings,
-            phrasings=texts.phrasings,
-            templates=texts.templates,
-            images=images,
-            head=HeadInfo(kind=head.kind, activation=head.activation, dim=head.dim),
-            temperature=head.temperature,
-            threshold=None,
-            model=ModelInfo(name=manifest.name, version=manifest.version, fingerprint=self.fingerprint),
-            licence=Licence(
-                licence=manifest.licence,
-                commercial_use=manifest.commercial_use,
-                training_data=manifest.training_data,
-                origin=manifest.origin,
-            ),
-            producer=f"hyperclip {__version__}",
-        )
 
     def _warn(self, texts: ClassTexts) -> None:
         """Log which names the text encoder cannot read or reads only in part."""
