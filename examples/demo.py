@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 import hyperclip
-from hyperclip.evaluate.contact_sheet import Tile, contact_sheet
+from hyperclip.evaluate.draw import Tile, contact_sheet
 from hyperclip.runtime.preprocess import load_image
 
 PHOTOS = {  # what it shows: a photograph that comes with a well-known package
