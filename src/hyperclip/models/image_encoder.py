@@ -9,6 +9,7 @@ from pathlib import Path
 
 import timm
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hyperclip.errors import InputError, MissingExtraError
@@ -97,6 +98,11 @@ class ImageEncoder(nn.Module):
         Returns
         -------
         Tensor of shape (B, D)
+
+        Raises
+        ------
+        InputError
+            If the rows are not P wide, or there is not one row for all images or one for each.
         """
         rows: Tensor | None = None
         if delta_RP is not None:
@@ -109,6 +115,11 @@ class ImageEncoder(nn.Module):
                 rows = delta_RP[context_index_B]
             else:
                 rows = delta_RP.expand(len(images_B3HW), -1) if len(delta_RP) == 1 else delta_RP
+            if len(rows) != len(images_B3HW):
+                raise InputError(
+                    f"There are {len(rows)} context rows for {len(images_B3HW)} images; expected one row, or "
+                    "one an image; say with context_index_B which row each image takes."
+                )
         with self._slot.filled(rows):
             embedding: Tensor = self.trunk(images_B3HW)
         return embedding
@@ -196,13 +207,17 @@ def _load_file(trunk: nn.Module, path: Path) -> None:
         raise InputError(
             f"init is {str(path)!r}; expected 'none', 'timm', 'package' or an existing file; check the path."
         )
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
-
-        state = load_file(path)
-    else:
-        state = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        if path.suffix == ".safetensors":
+            state = load_file(path)
+        else:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception as error:  # both readers raise many kinds for a damaged or hostile file
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise InputError(
+            f"{path} cannot be read ({reason}); expected a safetensors file or a state dict of tensors; save the weights again."
+        ) from error
     try:
         trunk.load_state_dict(state)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError) as error:
         raise InputError(f"{path} does not fit the encoder: {str(error)[:900]}") from error
