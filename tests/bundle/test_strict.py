@@ -89,5 +89,10 @@ def test_quote_is_short_and_printable_for_any_value() -> None:
     assert quote("a\nb") == "'a\\nb'"
 
 
+def test_quote_counts_bytes_so_that_messages_stay_short() -> None:
+    assert len(quote("🚀" * 1000, 300).encode()) < 320
+    assert len(quote("\ud800" * 1000, 300).encode()) < 320
+
+
 def test_quote_keeps_words_and_emoji_whole() -> None:
     assert quote("👩\u200d🚀 Straße گربه\u200cها") == "'👩\u200d🚀 Straße گربه\u200cها'"

@@ -44,6 +44,13 @@ def test_a_model_that_the_runtime_refuses_is_one_sentence(capfd: pytest.CaptureF
     assert capfd.readouterr().err == ""
 
 
+def test_a_model_with_broken_text_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    model = make_encoder().replace(b"strides", b"stride\xff")
+    with pytest.raises(BundleError, match=r"cannot load encoder\.onnx"):
+        Session(model, where="encoder.onnx")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_run_that_fails_is_one_sentence(capfd: pytest.CaptureFixture[str]) -> None:
     session = Session(make_encoder(), where="encoder.onnx")
     with pytest.raises(BundleError, match=r"cannot run encoder\.onnx") as caught:

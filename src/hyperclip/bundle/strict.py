@@ -28,16 +28,22 @@ JOINERS = "\u200c\u200d"  # parts of emoji and of Persian words
 REMEDY = "get the file again from where it came, or write it again with hyperclip"
 
 
-def quote(value: object, max_chars: int = 80) -> str:
+def quote(value: object, max_bytes: int = 80) -> str:
     """Return a short form of a value on one printable line, for an error message."""
-    if isinstance(value, str):
-        letters = [_printable(character) for character in value[:max_chars]]
-        return f"'{''.join(letters)}'" if len(value) <= max_chars else f"'{''.join(letters)}...'"
-    try:
-        text = ascii(value)
-    except ValueError:  # Python refuses to print whole numbers of thousands of digits
-        text = f"a {type(value).__name__} too long to print"
-    return text if len(text) <= max_chars else f"{text[:max_chars]}..."
+    if not isinstance(value, str):
+        try:
+            text = ascii(value)
+        except ValueError:  # Python refuses to print whole numbers of thousands of digits
+            text = f"a {type(value).__name__} too long to print"
+        return text if len(text) <= max_bytes else f"{text[:max_bytes]}..."
+    shown, n_bytes = "", 0
+    for character in value:
+        printable = _printable(character)
+        n_bytes += len(printable.encode())
+        if n_bytes > max_bytes:
+            return f"'{shown}...'"
+        shown += printable
+    return f"'{shown}'"
 
 
 def _printable(character: str) -> str:

@@ -66,8 +66,7 @@ def assemble(
     after, constants_after = _head(head, bias, head_spec.kind)
     constants = {**constants_before, **constants_middle, **constants_after}
     nodes = [*before, *middle, *after]
-    for index, node in enumerate(nodes):
-        node.name = node.name or f"{node.op_type}_{index}"
+    _name_all(nodes)
     graph = helper.make_graph(
         nodes,
         "hyperclip",
@@ -94,6 +93,17 @@ def assemble(
             "fits its model.json; get the model again."
         ) from error
     return stamp(model, metadata)
+
+
+def _name_all(nodes: list[onnx.NodeProto]) -> None:
+    """Give every node a name of its own: tools that leave out or quantize nodes go by it."""
+    taken: set[str] = set()
+    for index, node in enumerate(nodes):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name += "_"
+        node.name = name
+        taken.add(name)
 
 
 def stamp(model: onnx.ModelProto, metadata: Mapping[str, object]) -> bytes:

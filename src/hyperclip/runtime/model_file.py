@@ -114,6 +114,7 @@ def _check_names(model: onnx.ModelProto, where: str) -> None:
     names += [item.name for item in (*graph.initializer, *graph.input, *graph.output, *graph.value_info)]
     for node in graph.node:
         names += (node.name, node.op_type, node.domain, *node.input, *node.output)
+        names += [attribute.name for attribute in node.attribute]
     broken = [name for name in names if not isinstance(name, str)]
     if broken:
         raise BundleError(

@@ -56,7 +56,12 @@ class Session:
         options.log_severity_level = LOG_FATAL
         self._where = where
         try:
-            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(
+                model,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # trying again helps nobody and prints to the standard output
+            )
         except Exception as error:  # the runtime has some ten error classes without a common base
             raise self._failed("load", error) from error
 

@@ -44,7 +44,7 @@ def find_bundle(name_or_folder: str | Path) -> Path:
             return folder
     except (OSError, ValueError):
         pass  # too long, a NUL inside, or no right to look: not a folder that can be used
-    shown = ascii(str(name_or_folder)[:300])
+    shown = ascii(str(name_or_folder)[:300])[:300]
     near = difflib.get_close_matches(str(name_or_folder)[:100], bundled, n=1)
     hint = f"did you mean '{near[0]}'?" if near else "run `hyperclip list` to see the bundled models."
     raise InputError(
