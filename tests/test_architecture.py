@@ -52,29 +52,25 @@ def rule(ours: str, third_party: str = "", lazily: str = "") -> Rule:
 
 # google: protobuf, without which onnx cannot be imported.
 SHOP = "numpy PIL onnxruntime onnx tokenizers google"
-EVERYTHING = " ".join(WORKSHOP_PACKAGES)
+WORKSHOP = " ".join(sorted(WORKSHOP_PACKAGES))
 RULES = {
     "errors": rule(""),
     "version": rule(""),
-    "__init__": rule("errors", lazily=""),
+    "__init__": rule("errors"),
     "__main__": rule("cli"),
     "bundle": rule("errors", "numpy"),
     "runtime": rule("bundle zoo errors", SHOP, "pyarrow"),
     "evaluate": rule("runtime errors", "numpy PIL", "matplotlib jinja2"),
     "zoo": rule("errors"),
-    "models": rule("errors", "torch numpy timm", f"{EVERYTHING} tokenizers"),
+    "models": rule("errors", f"{WORKSHOP} numpy tokenizers"),
     "losses": rule("errors", "torch"),
-    "data": rule("runtime errors", "numpy PIL pyarrow torch", f"{EVERYTHING} tokenizers"),
-    "train": rule(
-        "models losses data evaluate bundle errors",
-        "torch numpy accelerate safetensors",
-        f"{EVERYTHING} matplotlib",
-    ),
+    "data": rule("runtime errors", f"{WORKSHOP} numpy PIL pyarrow tokenizers"),
+    "train": rule("models losses data evaluate bundle errors", f"{WORKSHOP} numpy", "matplotlib"),
     "adapt": rule("bundle runtime evaluate errors", "numpy sklearn", "torch train models losses data"),
     "compress": rule(
         "bundle runtime evaluate errors", "numpy onnx onnxruntime", "torch train models losses data"
     ),
-    "export": rule("models bundle runtime errors", "torch onnx numpy pyarrow", f"{EVERYTHING} tokenizers"),
+    "export": rule("models bundle runtime errors", f"{WORKSHOP} numpy onnx pyarrow tokenizers"),
     "cli": rule("errors", "typer", "rich"),
 }
 # The package itself hands out names of the runtime without importing it, and commands import anything
