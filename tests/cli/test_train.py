@@ -28,13 +28,20 @@ def test_without_pytorch_one_sentence_says_what_to_install(run, monkeypatch: pyt
 def test_arguments_reach_the_engine(run, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     engine = types.ModuleType("hyperclip.train.engine")
-    engine.fit = lambda *arguments: calls.append(arguments) or Path("runs/a")  # type: ignore[attr-defined]
+
+    def fit(recipe: Path, overrides: list[str], out: Path | None, *, on_step) -> Path:
+        calls.append((recipe, overrides, out))
+        on_step(2, 2, {"loss": 0.25})
+        return Path("runs/a")
+
+    engine.fit = fit  # type: ignore[attr-defined]
     package = types.ModuleType("hyperclip.train")
     package.engine = engine  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "hyperclip.train", package)
     monkeypatch.setitem(sys.modules, "hyperclip.train.engine", engine)
     outcome = run("train", "a.toml", "--set", "run.seed=1", "--set", "run.n_steps=2", "-o", "out")
     assert (outcome.code, outcome.stdout) == (0, "The run is in runs/a.\n")
+    assert outcome.stderr == "step 2 of 2: loss 0.25\n"
     assert run("train", "a.toml").code == 0
     assert calls == [
         (Path("a.toml"), ["run.seed=1", "run.n_steps=2"], Path("out")),

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 __all__ = [
     "Progress",
     "as_table",
+    "duration",
     "prepare_streams",
     "print_json",
     "print_table",
@@ -150,7 +151,7 @@ class Progress:
         self._next = now + SECONDS_BETWEEN[is_terminal]
         rate = self._n_done / (now - self._start)
         left = max(0, self._n_total - self._n_done) / rate if rate else 0
-        text = f"{self._n_done:,} of {self._n_total:,} {self._unit}, {rate:.0f}/s, {_duration(left)} left"
+        text = f"{self._n_done:,} of {self._n_total:,} {self._unit}, {rate:.0f}/s, {duration(left)} left"
         if is_terminal:
             sys.stderr.write(f"\r{text}\x1b[K")
             sys.stderr.flush()
@@ -166,7 +167,7 @@ class Progress:
             self._has_line = False
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Return a time as people say it."""
     if seconds < 90:
         return f"{seconds:.0f} s"

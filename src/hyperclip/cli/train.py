@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from hyperclip.cli.output import show
+from hyperclip.cli.training_display import TrainingDisplay
 from hyperclip.errors import MissingExtraError
 
 __all__ = ["train"]
@@ -42,5 +43,6 @@ def train(
             f"Training needs PyTorch and more ({error.name} is not installed); expected the workshop; "
             "run `pip install 'hyperclip[train]'`."
         ) from error
-    folder = engine.fit(recipe, list(overrides or []), output)
+    with TrainingDisplay() as display:
+        folder = engine.fit(recipe, list(overrides or []), output, on_step=display)
     show(f"The run is in {folder}.")
