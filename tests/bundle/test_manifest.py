@@ -1,5 +1,6 @@
 """What model.json may say, and that it says it in exactly one way."""
 
+import copy
 import dataclasses
 import json
 from typing import Any
@@ -25,6 +26,12 @@ def test_manifest_survives_json_unchanged() -> None:
     again = Manifest.from_json(manifest.to_json())
     assert again == manifest
     assert again.to_json() == manifest.to_json()
+
+
+def test_manifest_can_be_copied_and_taken_apart() -> None:
+    manifest = dataclasses.replace(make_manifest(), files={"README.md": ENTRY})
+    assert copy.deepcopy(manifest) == manifest
+    assert dataclasses.asdict(manifest)["files"]["README.md"]["size_bytes"] == 3
 
 
 def test_manifest_has_the_keys_of_the_format() -> None:

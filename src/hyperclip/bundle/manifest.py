@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from hyperclip.bundle.specs import MIXTURE_FLOOR, HeadSpec, ImageSpec, TextSpec
@@ -140,7 +139,7 @@ class Manifest:
                     f"model.json: files lists {quote(name)}; expected plain file names inside the folder; "
                     "rename the file."
                 )
-        object.__setattr__(self, "files", MappingProxyType(dict(sorted(self.files.items()))))
+        object.__setattr__(self, "files", dict(sorted(self.files.items())))
 
     def _check_layout(self) -> None:
         """Check that generated parameters follow one another without gaps and have their own names."""

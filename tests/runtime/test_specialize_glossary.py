@@ -1,0 +1,96 @@
+"""With a glossary in the bundle, names are read with the meaning that fits the other names."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hyperclip.bundle import write_bundle
+from hyperclip.errors import BundleError
+from hyperclip.runtime.specialize import Model, load
+from tiny_bundle import make_files, make_manifest
+
+glossary_format = pytest.importorskip("hyperclip.runtime.glossary_format")
+
+# Four senses, two worlds: animals look along the first axis, devices along the second.
+LEMMAS = ("mouse", "cat", "keyboard", "computer mouse")
+WNIDS = [100, 200, 300, 400]  # mouse the animal, cat, keyboard, mouse the device
+WORDS = [[0], [1], [2], [3, 0]]
+RANKS = [[1], [1], [1], [1, 2]]
+
+
+def make_glossary() -> bytes:
+    """Return a glossary in which "mouse" is an animal first and a device second."""
+    vectors = np.zeros((4, 4), np.int8)
+    vectors[[0, 1], 0] = 7
+    vectors[[2, 3], 1] = 7
+    return bytes(
+        glossary_format.pack_glossary(
+            glossary_format.GlossaryTables(
+                lemmas=LEMMAS,
+                wnids=np.array(WNIDS, np.uint32),
+                flags=np.zeros(4, np.uint8),
+                lemma_counts=np.array([len(words) for words in WORDS], np.uint8),
+                lemma_ids=np.array(list(itertools.chain(*WORDS)), np.uint32),
+                ranks=np.array(list(itertools.chain(*RANKS)), np.uint8),
+                parent_counts=np.array([1, 0, 0, 1], np.uint8),
+                parents=np.array([1, 2], np.uint32),
+                packed_vectors=glossary_format.pack_vectors(vectors),
+                dim=4,
+            )
+        )
+    )
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Model:
+    """The tiny model with a glossary."""
+    write_bundle(tmp_path / "tiny", make_manifest(), {**make_files(), "glossary.bin": make_glossary()})
+    return load(tmp_path / "tiny", n_threads=1)
+
+
+def test_the_other_names_choose_the_meaning(model: Model) -> None:
+    beside_cat = model.specialize(["mouse", "cat"]).metadata
+    beside_keyboard = model.specialize(["mouse", "keyboard"]).metadata
+    assert beside_cat.meanings[0].wnid == "n00000100"
+    assert beside_keyboard.meanings[0].wnid == "n00000400"
+    assert beside_keyboard.meanings[0].source == "glossary"
+    assert "computer mouse" in str(beside_keyboard.meanings[0].text)
+
+
+def test_the_user_has_the_last_word(model: Model) -> None:
+    metadata = model.specialize(["mouse", "keyboard"], descriptions={"Mouse": "a shy person"}).metadata
+    assert metadata.meanings[0].text == "a shy person"
+    assert metadata.meanings[0].source == "user"
+    assert metadata.meanings[0].wnid is None
+
+
+def test_without_the_glossary_names_are_only_names(model: Model) -> None:
+    metadata = model.specialize(["mouse", "keyboard"], use_glossary=False).metadata
+    assert [meaning.source for meaning in metadata.meanings] == ["none", "none"]
+
+
+def test_an_unknown_name_passes_through(model: Model) -> None:
+    metadata = model.specialize(["mouse", "xyzzy"]).metadata
+    assert [meaning.source for meaning in metadata.meanings] == ["glossary", "none"]
+
+
+def test_the_meaning_is_read_by_the_text_encoder(model: Model) -> None:
+    names = ["mouse", "keyboard"]
+    with_meaning, without = (
+        model.generate(model.texts(names, use_glossary=use_glossary)).head for use_glossary in (True, False)
+    )
+    assert np.abs(with_meaning[0] - without[0]).max() > 1e-3
+
+
+def test_the_order_of_names_changes_no_meaning(model: Model) -> None:
+    names = ["mouse", "keyboard", "cat"]
+    one, two = model.texts(names), model.texts(names[::-1])
+    assert one.meanings == two.meanings[::-1]
+
+
+def test_a_damaged_glossary_stops_loading(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "bad", make_manifest(), {**make_files(), "glossary.bin": b"not a glossary"})
+    with pytest.raises(BundleError):
+        load(tmp_path / "bad")
