@@ -59,7 +59,7 @@ class LinearHead(nn.Module):
     def forward(self, class_emb_CE: Tensor) -> ClassHead:
         """Head of shape (C, D) whose rows have the length of the scale, and bias of shape (C,)."""
         weight = self.log_logit_scale.exp() * functional.normalize(self.proj(class_emb_CE), dim=-1)
-        return ClassHead(weight, self.logit_bias.expand(len(class_emb_CE)))
+        return ClassHead(weight, self.logit_bias.expand(class_emb_CE.shape[0]))
 
     def logits(self, embedding_BD: Tensor, head: ClassHead) -> Tensor:
         """Logits of shape (B, C)."""
@@ -91,7 +91,7 @@ class MixtureHead(nn.Module):
         """Head of shape (C, K) with rows that sum to 1, and a bias of zeros."""
         cosine = class_emb_CE.float() @ functional.normalize(self.concepts_KE, dim=-1).T
         weight = (cosine * self.log_sharpness_K.exp()).softmax(dim=-1)
-        return ClassHead(weight, weight.new_zeros(len(class_emb_CE)))
+        return ClassHead(weight, weight.new_zeros(class_emb_CE.shape[0]))
 
     def logits(self, embedding_BD: Tensor, head: ClassHead) -> Tensor:
         """Logits of shape (B, C), at most 0."""

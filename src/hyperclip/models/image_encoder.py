@@ -215,7 +215,8 @@ def _load_file(trunk: nn.Module, path: Path) -> None:
     except Exception as error:  # both readers raise many kinds for a damaged or hostile file
         reason = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise InputError(
-            f"{path} cannot be read ({reason}); expected a safetensors file or a state dict of tensors; save the weights again."
+            f"{path} cannot be read ({reason}); expected a safetensors file or a state dict of tensors; "
+            "save the weights again."
         ) from error
     try:
         trunk.load_state_dict(state)

@@ -1,0 +1,144 @@
+"""Augmentation of a whole batch at once, cheap enough for two cores.
+
+Crops, flips, color, and what a user's pictures suffer from: few pixels enlarged, and blur.
+
+Legend: B images in a batch, H W pixels, S side that comes out.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from hyperclip.errors import InputError
+
+__all__ = ["AugmentConfig", "augment", "normalize_images"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentConfig:
+    """Strength of each change."""
+
+    min_area: float = 0.4
+    """Smallest share of the picture that a crop keeps."""
+    max_stretch: float = 1.25
+    """Largest change of the aspect ratio."""
+    flip: bool = True
+    color: float = 0.25
+    """Largest relative change of brightness, contrast and saturation."""
+    low_resolution: float = 0.2
+    """Share of images that are shrunk and enlarged again."""
+    min_resolution: float = 0.25
+    """Smallest side they are shrunk to, as a share of S."""
+    blur: float = 0.1
+    """Share of images that are blurred."""
+    max_blur_px: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_area <= 1 or self.max_stretch < 1:
+            raise InputError(
+                "A crop is out of range; expected 0 < min_area <= 1 <= max_stretch; correct the recipe."
+            )
+        if not (0 <= self.low_resolution <= 1 and 0 <= self.blur <= 1 and 0 < self.min_resolution <= 1):
+            raise InputError("A share of the augmentation is outside [0, 1]; correct the recipe.")
+
+
+def augment(images_BHW3: Tensor, size_px: int, *, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+    """Crop, flip, recolor and spoil a batch.
+
+    Parameters
+    ----------
+    images_BHW3 : Tensor of shape (B, H, W, 3), uint8, RGB
+    size_px : int
+        S.
+    config : AugmentConfig
+    rng : numpy.random.Generator
+        Decides everything: the same generator state gives the same batch.
+
+    Returns
+    -------
+    Tensor of shape (B, 3, S, S), float32, RGB in [0, 1]
+    """
+    images = images_BHW3.permute(0, 3, 1, 2).float().div_(255.0)
+    images = _shrink_first(images, size_px)
+    images = _crop(images, size_px, config, rng)
+    images = _recolor(images, config.color, rng)
+    images = _spoil_resolution(images, config, rng)
+    images = _blur(images, config, rng)
+    return images.clamp_(0.0, 1.0)
+
+
+def normalize_images(images_B3HW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """Subtract the mean and divide by the deviation of each color."""
+    shape = (1, 3, 1, 1)
+    return (images_B3HW - torch.tensor(mean).reshape(shape)) / torch.tensor(std).reshape(shape)
+
+
+def _shrink_first(images: Tensor, size_px: int) -> Tensor:
+    """Antialias once for the batch, so that the sampled crop (of at least half the side) does not alias."""
+    side = math.ceil(1.4 * size_px)
+    if images.shape[-1] <= side:
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+
+def _crop(images: Tensor, size_px: int, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+    n = len(images)
+    area = rng.uniform(config.min_area, 1.0, n)
+    stretch = np.exp(rng.uniform(-1, 1, n) * math.log(config.max_stretch))
+    width = np.minimum(np.sqrt(area * stretch), 1.0)
+    height = np.minimum(np.sqrt(area / stretch), 1.0)
+    center_x = rng.uniform(-1, 1, n) * (1 - width)
+    center_y = rng.uniform(-1, 1, n) * (1 - height)
+    sign = np.where(rng.random(n) < 0.5, -1.0, 1.0) if config.flip else np.ones(n)
+    theta = np.zeros((n, 2, 3), dtype=np.float32)
+    theta[:, 0, 0], theta[:, 0, 2] = width * sign, center_x
+    theta[:, 1, 1], theta[:, 1, 2] = height, center_y
+    grid = functional.affine_grid(torch.from_numpy(theta), [n, 3, size_px, size_px], align_corners=False)
+    return functional.grid_sample(
+        images, grid, mode="bilinear", padding_mode="reflection", align_corners=False
+    )
+
+
+def _recolor(images: Tensor, strength: float, rng: np.random.Generator) -> Tensor:
+    if strength == 0:
+        return images
+    brightness, contrast, saturation = (
+        torch.from_numpy(rng.uniform(1 - strength, 1 + strength, len(images)).astype(np.float32))[
+            :, None, None, None
+        ]
+        for _ in range(3)
+    )
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    images = (images - mean) * contrast + mean * brightness
+    gray = images.mean(dim=1, keepdim=True)
+    return gray + (images - gray) * saturation
+
+
+def _spoil_resolution(images: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+    rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < config.low_resolution))
+    share = rng.uniform(config.min_resolution, 0.75)
+    if len(rows) == 0:
+        return images
+    size = images.shape[-1]
+    small_px = max(8, round(size * share))
+    small = functional.interpolate(images[rows], size=(small_px, small_px), mode="bilinear", antialias=True)
+    images[rows] = functional.interpolate(small, size=(size, size), mode="bicubic", align_corners=False)
+    return images
+
+
+def _blur(images: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+    rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < config.blur))
+    sigma = rng.uniform(0.3, max(config.max_blur_px, 0.31))
+    if len(rows) == 0:
+        return images
+    radius = math.ceil(2.5 * sigma)
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma) ** 2)
+    taps = (taps / taps.sum()).repeat(3, 1, 1, 1)
+    padded = functional.pad(images[rows], (radius,) * 4, mode="reflect")
+    blurred = functional.conv2d(padded, taps.reshape(3, 1, 1, -1), groups=3)
+    images[rows] = functional.conv2d(blurred, taps.reshape(3, 1, -1, 1), groups=3)
+    return images

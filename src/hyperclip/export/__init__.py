@@ -1,0 +1,1 @@
+"""From trained PyTorch models to model folders (needs PyTorch)."""

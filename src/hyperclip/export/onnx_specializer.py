@@ -1,0 +1,196 @@
+"""Text encoder, hypernetwork and head as the bundle's ``specializer.onnx``.
+
+Three parts are joined: texts to ``row_text``, rows to ``class_text`` (mean by class, written by hand
+since the number of classes is only known when it runs), and classes to head, bias and parameters.
+
+Legend: n texts, T tokens, C classes, E text dim, D embedding dim, P generated parameters.
+"""
+
+import copy
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from hyperclip.errors import BundleError
+from hyperclip.export.onnx_encoder import IR_VERSION, OPSET, torch_to_onnx
+from hyperclip.models import HyperCLIP
+
+__all__ = ["specializer_to_onnx"]
+
+_FLOAT, _INT = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
+
+
+class _ClassPart(nn.Module):
+    """Class embeddings to head, bias and final parameters."""
+
+    def __init__(self, model: HyperCLIP) -> None:
+        super().__init__()
+        self.head = copy.deepcopy(model.head)
+        self.hypernetwork = copy.deepcopy(model.hypernetwork)
+        self.base = nn.Parameter(model.image_encoder.base_parameters().detach().clone())
+        self.is_scale = nn.Buffer(model.image_encoder.scale_mask().float())
+
+    def forward(self, class_text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        head = self.head(class_text)
+        if self.hypernetwork is None:
+            return head.weight_CD, head.bias_C, self.base * 1.0
+        delta = self.hypernetwork(class_text[None])[0]
+        final = self.base + delta * (self.is_scale * self.base + (1 - self.is_scale))
+        return head.weight_CD, head.bias_C, final
+
+
+def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
+    """Write the upper half of a model.
+
+    Parameters
+    ----------
+    model : HyperCLIP
+        With a text encoder; left as it is.
+    half : bool
+        Store weights as float16 and token embeddings as int8 with a scale a token.
+
+    Returns
+    -------
+    bytes
+        Inputs ``token_ids`` (n, T), ``mask`` (n, T), ``class_index`` (n,), all int64; outputs ``head``
+        (C, D), ``bias`` (C,), ``generated`` (P,), float32.
+    """
+    if model.text_encoder is None:
+        raise BundleError("The model has no text encoder; expected one; give it to HyperCLIP.")
+    n, tokens, classes = (torch.export.Dim(name, min=2, max=1 << 20) for name in ("n", "tokens", "classes"))
+    text = torch_to_onnx(
+        copy.deepcopy(model.text_encoder).float(),
+        (torch.ones(3, 7, dtype=torch.int64), torch.ones(3, 7, dtype=torch.int64)),
+        names=["token_ids", "mask"],
+        outputs=["row_text"],
+        dynamic={"token_ids_nT": {0: n, 1: tokens}, "mask_nT": {0: n, 1: tokens}},
+    )
+    dim = model.config.head.text_dim
+    example = nn.functional.normalize(torch.randn(5, dim, generator=torch.Generator().manual_seed(0)), dim=-1)
+    rest = torch_to_onnx(
+        _ClassPart(model).float(),
+        (example,),
+        names=["class_text"],
+        outputs=["head", "bias", "generated"],
+        dynamic={"class_text": {0: classes}},
+    )
+    return _join(text, rest, half=half)
+
+
+def _mean_by_class() -> list[onnx.NodeProto]:
+    """Rows of unit length and their class to unit class means."""
+    node = helper.make_node
+    return [
+        node("ReduceMax", ["class_index"], ["last_class"], keepdims=1),
+        node("Add", ["last_class", "middle.one"], ["n_classes"]),
+        node("Shape", ["row_text"], ["text_dim"], start=1, end=2),
+        node("Concat", ["n_classes", "text_dim"], ["class_shape"], axis=0),
+        node("ConstantOfShape", ["class_shape"], ["class_zeros"]),
+        node("Unsqueeze", ["class_index", "middle.last_axis"], ["class_rows"]),
+        node("ScatterND", ["class_zeros", "class_rows", "row_text"], ["class_sum"], reduction="add"),
+        node("ReduceL2", ["class_sum", "middle.last_axis"], ["class_length"], keepdims=1),
+        node("Max", ["class_length", "middle.tiny"], ["class_length_safe"]),
+        node("Div", ["class_sum", "class_length_safe"], ["class_text"]),
+    ]
+
+
+def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
+    text_nodes, text_constants = _parts(text, "text/", {"token_ids", "mask", "row_text"})
+    rest_nodes, rest_constants = _parts(rest, "class/", {"class_text", "head", "bias", "generated"})
+    if half:
+        text_nodes = _quantize_embedding(text_nodes, text_constants)
+    constants: dict[str, Any] = {**text_constants, **rest_constants}
+    nodes: list[onnx.NodeProto] = []
+    tensors = []
+    for name, array in sorted(constants.items()):
+        if (
+            half
+            and array.dtype == np.float32
+            and array.size > 1024
+            and not name.endswith((".row_scale", "/base"))
+        ):
+            tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
+            nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=_FLOAT))
+        else:
+            tensors.append(numpy_helper.from_array(np.array(array, order="C"), name))
+    tensors += [
+        numpy_helper.from_array(np.array([1], np.int64), "middle.one"),
+        numpy_helper.from_array(np.array([1], np.int64), "middle.last_axis"),
+        numpy_helper.from_array(np.array(1e-9, np.float32), "middle.tiny"),
+    ]
+    graph = helper.make_graph(
+        [*nodes, *text_nodes, *_mean_by_class(), *rest_nodes],
+        "specializer",
+        [
+            helper.make_tensor_value_info("token_ids", _INT, ["n", "tokens"]),
+            helper.make_tensor_value_info("mask", _INT, ["n", "tokens"]),
+            helper.make_tensor_value_info("class_index", _INT, ["n"]),
+        ],
+        [
+            helper.make_tensor_value_info("head", _FLOAT, ["classes", "dim"]),
+            helper.make_tensor_value_info("bias", _FLOAT, ["classes"]),
+            helper.make_tensor_value_info("generated", _FLOAT, ["parameters"]),
+        ],
+        tensors,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="hyperclip",
+    )
+    onnx.checker.check_model(model)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _parts(
+    model: onnx.ModelProto, prefix: str, public: set[str]
+) -> tuple[list[onnx.NodeProto], dict[str, np.ndarray[Any, Any]]]:
+    """Nodes and constants under names with a prefix, except the public ones; no traces of the exporter."""
+
+    def renamed(name: str) -> str:
+        return name if not name or name in public else prefix + name
+
+    constants = {renamed(t.name): numpy_helper.to_array(t) for t in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[renamed(node.output[0])] = numpy_helper.to_array(node.attribute[0].t)
+            continue
+        bare = onnx.NodeProto(op_type=node.op_type, name=prefix + node.name, domain=node.domain)
+        bare.input.extend(renamed(name) for name in node.input)
+        bare.output.extend(renamed(name) for name in node.output)
+        bare.attribute.extend(node.attribute)
+        nodes.append(bare)
+    return nodes, constants
+
+
+def _quantize_embedding(
+    nodes: list[onnx.NodeProto], constants: dict[str, np.ndarray[Any, Any]]
+) -> list[onnx.NodeProto]:
+    """Store the token embeddings as int8 with one scale a token; rows are widened after the look-up."""
+    name = "text/token_embedding.weight"
+    if name not in constants:
+        return nodes
+    weight = constants.pop(name)
+    scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-8) / 127
+    constants[f"{name}.int8"] = np.rint(weight / scale).astype(np.int8)
+    constants[f"{name}.row_scale"] = scale.astype(np.float32)
+    out = []
+    for node in nodes:
+        if node.op_type == "Gather" and node.input[0] == name:
+            ids, result = node.input[1], node.output[0]
+            out += [
+                helper.make_node("Gather", [f"{name}.int8", ids], [f"{result}.int8"]),
+                helper.make_node("Cast", [f"{result}.int8"], [f"{result}.wide"], to=_FLOAT),
+                helper.make_node("Gather", [f"{name}.row_scale", ids], [f"{result}.scale"]),
+                helper.make_node("Mul", [f"{result}.wide", f"{result}.scale"], [result]),
+            ]
+        else:
+            out.append(node)
+    return out

@@ -1,0 +1,85 @@
+"""Checkpoints: one file with everything that a run needs to go on exactly where it was."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hyperclip.errors import InputError
+
+__all__ = ["WeightAverage", "load_checkpoint", "save_checkpoint"]
+
+_NAME = "checkpoint.pt"
+
+
+class WeightAverage:
+    """Exponential moving average of floating-point weights and statistics.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Where the average starts.
+    decay : float
+        In [0, 1); it rises from small values so that the start is forgotten: min(decay, (1+t)/(10+t)).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the model's weights."""
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for key, value in model.state_dict().items():
+            if value.is_floating_point():
+                self.state[key].lerp_(value, 1 - decay)
+            else:
+                self.state[key].copy_(value)
+
+
+def save_checkpoint(
+    folder: Path,
+    *,
+    step: int,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+) -> None:
+    """Write the checkpoint beside its place, then rename: a killed run leaves the older one whole."""
+    state: dict[str, Any] = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
+    if average is not None:
+        state["average"] = average.state
+    temporary = folder / f"{_NAME}.tmp"
+    torch.save(state, temporary)
+    os.replace(temporary, folder / _NAME)
+
+
+def load_checkpoint(
+    folder: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+) -> int:
+    """Restore a run; returns the number of finished steps, 0 where there is no checkpoint.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint belongs to another model.
+    """
+    path = folder / _NAME
+    if not path.is_file():
+        return 0
+    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        if average is not None:
+            restored: dict[str, Tensor] = state["average"]
+            average.state = restored
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} does not fit this recipe ({str(error).splitlines()[0][:300]}); "
+            "continue with the recipe that wrote it, or choose an empty folder."
+        ) from error
+    return int(state["step"])

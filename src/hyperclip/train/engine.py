@@ -1,0 +1,241 @@
+"""The training loop: one for every objective.
+
+A run folder holds ``recipe.toml`` (resolved), ``checkpoint.pt``, ``metrics.jsonl``, ``curves.png``,
+``tensorboard/`` and ``README.md``. Calling `fit` on a folder that exists goes on where it stopped,
+bit for bit: batches are functions of the step, the learning rate too, and each step seeds PyTorch.
+"""
+
+import dataclasses
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from hyperclip.errors import InputError
+from hyperclip.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
+from hyperclip.train.log import RunLog
+from hyperclip.train.objective import Objective, find_objective
+from hyperclip.train.recipe import (
+    OptimizerConfig,
+    RunConfig,
+    apply_overrides,
+    from_mapping,
+    read_toml,
+    to_toml,
+)
+
+__all__ = ["fit", "learning_rate"]
+
+_LOGGER = logging.getLogger(__name__)
+OnStep = Callable[[int, int, dict[str, float]], None]
+
+
+def learning_rate(step: int, n_steps: int, config: OptimizerConfig) -> float:
+    """Share of the peak rate at a step: linear warm-up, then a cosine to `final_lr_share`."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(n_steps - config.warmup_steps, 1)
+    low = config.final_lr_share
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def fit(
+    recipe: Path,
+    overrides: list[str] | None = None,
+    out: Path | None = None,
+    *,
+    stop_after: int | None = None,
+    on_step: OnStep | None = None,
+) -> Path:
+    """Train what a recipe describes, or go on with it.
+
+    Parameters
+    ----------
+    recipe : Path
+        TOML with the sections ``run``, ``optimizer`` and one named after ``run.objective``.
+    overrides : list of str, optional
+        ``section.key=value``.
+    out : Path, optional
+        The run folder; by default ``runs/NAME-OF-THE-RECIPE`` in the current folder.
+    stop_after : int, optional
+        Stop after so many steps in all, with a checkpoint, as an interruption would.
+    on_step : callable, optional
+        Called with the step, the number of steps and the logged figures.
+
+    Returns
+    -------
+    Path
+        The run folder.
+    """
+    values = apply_overrides(read_toml(recipe), overrides or [])
+    unknown = set(values) - {"run", "optimizer", values.get("run", {}).get("objective", "")}
+    if unknown or "run" not in values:
+        raise InputError(
+            f"The recipe {recipe} has the sections {', '.join(sorted(values)) or 'none'}; expected run, optimizer "
+            "and one named after run.objective; rename or remove the others."
+        )
+    run = from_mapping(RunConfig, values["run"], where="run")
+    optimizer_config = from_mapping(OptimizerConfig, values.get("optimizer", {}), where="optimizer")
+    if run.n_threads:
+        torch.set_num_threads(run.n_threads)
+    folder = Path("runs") / recipe.stem if out is None else out
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(run.seed)
+    objective = find_objective(run.objective, values.get(run.objective, {}), seed=run.seed)
+    _describe(folder, values, run, objective.model)
+    _Loop(run, optimizer_config, objective, folder).run(stop_after or run.n_steps, on_step)
+    return folder
+
+
+class _Loop:
+    def __init__(self, run: RunConfig, config: OptimizerConfig, objective: Objective, folder: Path) -> None:
+        self._run, self._config, self._objective, self._folder = run, config, objective, folder
+        self._accelerator = Accelerator(
+            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if run.precision == "bfloat16" else "no"
+        )
+        optimizer = torch.optim.AdamW(
+            _parameter_groups(objective.model, config), betas=(0.9, config.beta2), eps=1e-8
+        )
+        self._average = WeightAverage(objective.model, run.ema_decay) if run.ema_decay else None
+        self._first = load_checkpoint(
+            folder, model=objective.model, optimizer=optimizer, average=self._average
+        )
+        self._model, self._optimizer = self._accelerator.prepare(objective.model, optimizer)
+        self._log = RunLog(folder, first_step=self._first)
+
+    def run(self, last: int, on_step: OnStep | None) -> None:
+        last_saved = time.monotonic()
+        waited = spent = 0.0
+        with ThreadPoolExecutor(max_workers=1) as ahead:
+            future = ahead.submit(self._objective.batch, self._first)
+            for step in range(self._first, last):
+                started = time.monotonic()
+                batch = future.result()
+                waited += time.monotonic() - started
+                if step + 1 < self._run.n_steps:
+                    future = ahead.submit(self._objective.batch, step + 1)
+                figures = self._step(batch, step)
+                spent += time.monotonic() - started
+                done = step + 1
+                is_last = done == last
+                if done % self._run.log_every == 0 or is_last:
+                    figures |= {"seconds_per_step": spent / self._run.log_every, "wait_share": waited / spent}
+                    self._log.write(done, figures)
+                    waited = spent = 0.0
+                    if on_step is not None:
+                        on_step(done, self._run.n_steps, figures)
+                if done % self._run.evaluate_every == 0 or done == self._run.n_steps:
+                    self._evaluate(done, on_step)
+                if is_last or time.monotonic() - last_saved > 60 * self._run.checkpoint_minutes:
+                    self._save(done)
+                    last_saved = time.monotonic()
+        if last >= self._run.n_steps:
+            with self._averaged():
+                self._objective.finish(self._unwrapped, self._folder)
+        self._log.draw()
+        self._log.close()
+
+    @property
+    def _unwrapped(self) -> nn.Module:
+        model: nn.Module = self._accelerator.unwrap_model(self._model)
+        return model
+
+    def _step(self, batch: Any, step: int) -> dict[str, float]:
+        torch.manual_seed(self._run.seed * 1_000_003 + step)
+        share = learning_rate(step, self._run.n_steps, self._config)
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._config.peak_lr * share * group["lr_factor"]
+        self._model.train()
+        with self._accelerator.autocast():
+            loss, figures = self._objective.loss(self._model, batch, step)
+        if not torch.isfinite(loss):
+            raise InputError(
+                f"The loss is {loss.item()} at step {step}; expected a finite number; "
+                "lower optimizer.peak_lr or use run.precision = 'float32'."
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        self._accelerator.backward(loss)
+        norm = self._accelerator.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm)
+        self._optimizer.step()
+        if self._average is not None:
+            self._average.update(self._unwrapped, step)
+        return {
+            "loss": float(loss.detach()),
+            "grad_norm": float(norm),
+            "learning_rate": self._config.peak_lr * share,
+        } | figures
+
+    def _evaluate(self, step: int, on_step: OnStep | None) -> None:
+        with torch.no_grad(), self._averaged(), self._accelerator.autocast():
+            self._unwrapped.eval()
+            figures = self._objective.evaluate(self._unwrapped)
+        figures = {f"eval/{key}": value for key, value in figures.items()}
+        self._log.write(step, figures)
+        self._log.draw()
+        if on_step is not None:
+            on_step(step, self._run.n_steps, figures)
+
+    def _save(self, step: int) -> None:
+        optimizer = getattr(self._optimizer, "optimizer", self._optimizer)
+        save_checkpoint(
+            self._folder, step=step, model=self._unwrapped, optimizer=optimizer, average=self._average
+        )
+
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """Put the averaged weights into the model for the length of the block."""
+        if self._average is None:
+            yield
+            return
+        model = self._unwrapped
+        own = {key: value.detach().clone() for key, value in model.state_dict().items()}
+        model.load_state_dict(self._average.state)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
+
+
+def _parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Group by learning-rate factor and by weight decay (none on vectors, scales and biases)."""
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        prefixes = [prefix for prefix in config.lr_factors if name.startswith(prefix)]
+        factor = config.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
+        if factor == 0 or not parameter.requires_grad:
+            parameter.requires_grad_(False)
+            continue
+        groups.setdefault((factor, parameter.dim() > 1), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "lr": config.peak_lr * factor,
+            "lr_factor": factor,
+            "weight_decay": config.weight_decay if is_matrix else 0.0,
+        }
+        for (factor, is_matrix), parameters in groups.items()
+    ]
+
+
+def _describe(folder: Path, values: dict[str, Any], run: RunConfig, model: nn.Module) -> None:
+    full = dict(values) | {"run": dataclasses.asdict(run)}
+    (folder / "recipe.toml").write_text(to_toml(full).strip() + "\n", encoding="utf-8")
+    n_parameters = sum(p.numel() for p in model.parameters())
+    (folder / "README.md").write_text(
+        f"# Run `{folder.name}`\n\n{run.description or 'No description was given.'}\n\n"
+        f"Objective `{run.objective}`, {run.n_steps} steps, seed {run.seed}, {run.precision}, "
+        f"{n_parameters:,} parameters.\n\n"
+        "- `recipe.toml`: the recipe as it was resolved; `hyperclip train recipe.toml -o THIS-FOLDER` goes on\n"
+        "- `metrics.jsonl`, `curves.png`, `tensorboard/`: what was measured on the way\n"
+        "- `checkpoint.pt`: weights, optimizer and step (safe to load with `weights_only=True`)\n"
+        "- `weights.safetensors`: what the run gave, once it is finished\n",
+        encoding="utf-8",
+    )

@@ -1,0 +1,229 @@
+"""Batches for joint training: pictures, their leaf labels, and the tasks they are asked under.
+
+A batch is a pure function of the seed and the step. Part of the pictures is neutral (every leaf is
+asked, no context), part is drawn for the tasks of the step, so that several contexts share a batch.
+
+Legend: B images, N leaves, R tasks with a context or without, C classes of a task, W pooled text width.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from hyperclip.data.augment import AugmentConfig, augment, normalize_images
+from hyperclip.data.cache import ImageCache
+from hyperclip.data.tasks import Task, TaskSampler, leaf_shares, soft_targets
+from hyperclip.errors import InputError
+from hyperclip.train.class_texts import ClassTexts
+
+__all__ = ["Batch", "BatchMaker", "DataConfig", "SetConfig", "TaskBatch"]
+
+IMAGE_MEAN = IMAGE_STD = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetConfig:
+    """One set of decoded pictures."""
+
+    cache: str
+    share: float
+    """Share of the neutral pictures of a batch."""
+    soft_weight: float = 0.0
+    """Weight of soft labels beside hard ones; 1 where a picture has no label."""
+    n_held_out: int = 0
+    """Last pictures of the cache that training never sees."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Pictures, sizes and shares of a batch."""
+
+    sets: tuple[SetConfig, ...]
+    sizes_px: tuple[int, ...] = (96, 128, 160, 192, 224)
+    size_weights: tuple[float, ...] = ()
+    batch_size: int = 96
+    """Pictures a step at 128 px; other sizes get as many pixels."""
+    is_batch_fixed: bool = False
+    """Give every size `batch_size` pictures."""
+    n_tasks: int = 0
+    """Tasks a step; 0 trains the neutral encoder alone."""
+    task_share: float = 0.5
+    """Share of the pictures that are drawn for tasks."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if not self.sets:
+            raise InputError(
+                "data.sets is empty; expected at least one set of pictures; add [[hyperclip.data.sets]]."
+            )
+        if self.size_weights and len(self.size_weights) != len(self.sizes_px):
+            raise InputError("data.size_weights and data.sizes_px differ in length; give one weight a size.")
+        if any(size % 32 for size in self.sizes_px):
+            raise InputError(
+                f"data.sizes_px holds {self.sizes_px}; expected multiples of 32; correct the recipe."
+            )
+
+
+class TaskBatch(NamedTuple):
+    """One task and its pictures."""
+
+    features_C2W: Tensor
+    has_context: bool
+    rows: slice
+    target_BC: Tensor
+    weight_B: Tensor
+
+
+class Batch(NamedTuple):
+    """Neutral pictures first, then those of each task."""
+
+    images_B3HW: Tensor
+    leaf_target_BN: Tensor
+    n_neutral: int
+    tasks: list[TaskBatch]
+
+
+class _Set:
+    def __init__(
+        self, config: SetConfig, n_leaves: int, to_leaf: npt.NDArray[np.int64], skip: set[int]
+    ) -> None:
+        self.cache = ImageCache.open(Path(config.cache))
+        self.share, self._soft_weight, self._n_leaves = config.share, config.soft_weight, n_leaves
+        soft_path = self.cache.folder / "soft.npy"
+        self._soft = np.load(soft_path, mmap_mode="r", allow_pickle=False) if soft_path.is_file() else None
+        labels = self.cache.labels
+        self._labels = np.where(labels >= 0, to_leaf[np.maximum(labels, 0)], -1)
+        n_train = len(self.cache) - config.n_held_out
+        best = self._labels.copy()
+        if self._soft is not None:
+            logits = np.asarray(self._soft, dtype=np.float32)
+            logits -= logits.max(axis=1, keepdims=True)
+            sure = 1 / np.exp(logits).sum(axis=1) > 0.4
+            guessed = to_leaf[logits.argmax(axis=1)]
+            best = np.where(best >= 0, best, np.where(sure, guessed, -1))
+        usable = (self._labels >= 0) if self._soft is None else np.ones(len(best), dtype=bool)
+        usable[n_train:] = False
+        usable &= ~np.isin(self._labels, sorted(skip))
+        self.rows = np.flatnonzero(usable)
+        self.best = np.where(usable, best, -1)
+
+    def leaf_target(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        hard = np.zeros((len(rows), self._n_leaves), dtype=np.float32)
+        label = self._labels[rows]
+        known = label >= 0
+        hard[np.flatnonzero(known), label[known]] = 1.0
+        if self._soft is None or (self._soft_weight == 0 and known.all()):
+            return hard
+        logits = np.asarray(self._soft[rows], dtype=np.float32)
+        soft = np.exp(logits - logits.max(axis=1, keepdims=True))
+        soft /= soft.sum(axis=1, keepdims=True)
+        weight = np.where(known, self._soft_weight, 1.0)[:, None].astype(np.float32)
+        return (1 - weight) * hard + weight * soft
+
+
+class BatchMaker:
+    """Makes the batch of a step.
+
+    Parameters
+    ----------
+    config : DataConfig
+    n_leaves : int
+        N.
+    to_leaf : ndarray of shape (n_cache_classes,), int64
+        Leaf of each label of the caches; -1 where it is none.
+    sampler : TaskSampler or None
+    texts : ClassTexts
+    seed : int
+    skip_leaves : set of int
+        Pictures of these leaves are never used.
+    """
+
+    def __init__(
+        self,
+        config: DataConfig,
+        *,
+        n_leaves: int,
+        to_leaf: npt.NDArray[np.int64],
+        sampler: TaskSampler | None,
+        texts: ClassTexts,
+        seed: int,
+        skip_leaves: set[int],
+    ) -> None:
+        self._config, self._sampler, self._texts, self._seed = config, sampler, texts, seed
+        self._sets = [_Set(entry, n_leaves, to_leaf, skip_leaves) for entry in config.sets]
+        self._by_leaf: list[list[tuple[int, npt.NDArray[np.int64]]]] = [[] for _ in range(n_leaves)]
+        for place, one in enumerate(self._sets):
+            order = np.argsort(one.best, kind="stable")
+            ends = np.searchsorted(one.best[order], np.arange(n_leaves + 1))
+            for leaf in range(n_leaves):
+                if ends[leaf + 1] > ends[leaf]:
+                    self._by_leaf[leaf].append((place, order[ends[leaf] : ends[leaf + 1]]))
+        self._has_pictures = np.array([bool(found) for found in self._by_leaf])
+
+    def make(self, step: int) -> Batch:
+        """Make the batch of a step."""
+        config, rng = self._config, np.random.default_rng([self._seed, step])
+        weights = np.array(config.size_weights or [1.0] * len(config.sizes_px))
+        size_px = int(rng.choice(config.sizes_px, p=weights / weights.sum()))
+        scale = 1.0 if config.is_batch_fixed else (128 / size_px) ** 2
+        n_images = max(8, round(config.batch_size * scale))
+        n_for_tasks = round(n_images * config.task_share) if config.n_tasks and self._sampler else 0
+        picked = self._pick_neutral(n_images - n_for_tasks, rng)
+        n_neutral = len(picked)
+        tasks: list[tuple[Task, int]] = []
+        for _ in range(config.n_tasks if n_for_tasks else 0):
+            task, found = self._pick_for_task(max(2, n_for_tasks // config.n_tasks), rng)
+            tasks.append((task, len(found)))
+            picked += found
+        images, target = self._load(picked, size_px, rng)
+        batches, start = [], n_neutral
+        for task, count in tasks:
+            rows = slice(start, start + count)
+            wanted, mass = soft_targets(task.membership, target[rows])
+            features = self._texts.features(task.names, task.wnids)
+            batches.append(
+                TaskBatch(features, task.has_context, rows, torch.from_numpy(wanted), torch.from_numpy(mass))
+            )
+            start += count
+        return Batch(images, torch.from_numpy(target), n_neutral, batches)
+
+    def _pick_neutral(self, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+        shares = np.array([one.share for one in self._sets])
+        places = rng.choice(len(self._sets), size=count, p=shares / shares.sum())
+        return [(int(p), int(rng.choice(self._sets[p].rows))) for p in np.sort(places)]
+
+    def _pick_for_task(self, count: int, rng: np.random.Generator) -> tuple[Task, list[tuple[int, int]]]:
+        """Draw a task that has pictures, a name for each picture, then a leaf and a picture of it."""
+        assert self._sampler is not None
+        for _ in range(20):
+            task = self._sampler.sample(rng)
+            shares = leaf_shares(task.membership) * self._has_pictures
+            names = np.flatnonzero(shares.any(axis=1))
+            if len(names) >= 2 or len(task.names) < 2 <= len(names) + 1:
+                break
+        found = []
+        for name in rng.choice(names, size=count):
+            leaf = int(rng.choice(np.flatnonzero(shares[name])))
+            place, rows = self._by_leaf[leaf][int(rng.integers(len(self._by_leaf[leaf])))]
+            found.append((place, int(rng.choice(rows))))
+        return task, found
+
+    def _load(
+        self, picked: list[tuple[int, int]], size_px: int, rng: np.random.Generator
+    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
+        images = torch.empty(len(picked), 3, size_px, size_px)
+        target = np.zeros((len(picked), len(self._by_leaf)), dtype=np.float32)
+        for place, one in enumerate(self._sets):
+            where = [i for i, (p, _) in enumerate(picked) if p == place]
+            if not where:
+                continue
+            rows = np.array([picked[i][1] for i in where])
+            pixels = torch.from_numpy(np.stack([one.cache.images[row] for row in rows]))
+            images[where] = augment(pixels, size_px, config=self._config.augment, rng=rng)
+            target[where] = one.leaf_target(rows)
+        return normalize_images(images, IMAGE_MEAN, IMAGE_STD), target

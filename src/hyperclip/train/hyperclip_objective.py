@@ -1,0 +1,252 @@
+"""Joint training of image encoder, hypernetwork, head and the last layer of the text encoder.
+
+The controls are configurations of it: no hypernetwork (`siglip`), learnt tokens (`token`), no tasks
+at all (adapting a trunk to labels and soft labels).
+
+Legend: B images, N leaves, R tasks, C classes of a task, E text dim, P generated parameters.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hyperclip.data.hierarchy import Hierarchy
+from hyperclip.data.task_config import TaskConfig
+from hyperclip.data.tasks import TaskSampler
+from hyperclip.data.wordnet import read_classes, read_hierarchy
+from hyperclip.errors import InputError
+from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder
+from hyperclip.train.class_texts import ClassTexts, load_text_encoder
+from hyperclip.train.hyperclip_batches import Batch, BatchMaker, DataConfig, TaskBatch
+from hyperclip.train.hyperclip_evaluation import Evaluation, EvaluationConfig
+from hyperclip.train.recipe import from_mapping
+
+__all__ = ["HyperCLIPObjective", "ObjectiveConfig", "from_recipe"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """Model, data and weights of joint training."""
+
+    classes: str
+    """``classes.json`` of the leaves: index, wnid, name, synonyms."""
+    label_classes: str = ""
+    """``classes.json`` in whose order the caches' labels are; that of the leaves where left out."""
+    text_knowledge: str
+    """Folder with WordNet's nouns and hierarchy."""
+    meanings: str
+    """The glossary's meaning texts as JSON lines."""
+    text_run: str
+    """Folder of a finished run of the `text` objective."""
+    start_from: str = ""
+    """Folder of a finished run of this objective whose image encoder is taken over."""
+    model: HyperCLIPConfig = field(default_factory=HyperCLIPConfig)
+    data: DataConfig
+    tasks: TaskConfig = field(default_factory=TaskConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    loss: str = "softmax"
+    """Of tasks: `softmax` within the task, or `sigmoid` for every pair."""
+    leaf_weight: float = 1.0
+    """Weight of the loss over all leaves, on the neutral pictures."""
+    task_weight: float = 1.0
+    context_leaf_weight: float = 0.0
+    """Weight of the loss over all leaves on the pictures of tasks."""
+    change_penalty: float = 0.0
+    """Weight of the mean square of the generated changes."""
+    freeze_statistics_after: int = 0
+    """Step from which BatchNorm uses its running statistics; 0: always; -1: never."""
+    n_held_out_classes: int = 40
+    """Classes with labels that no task names; drawn with seed 0 from those of `held_out_from`."""
+    held_out_from: str = ""
+    """``classes.json`` from which the held-out classes come."""
+    hold_out_pictures: bool = False
+    """Keep the pictures of held-out classes out of training too."""
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("softmax", "sigmoid"):
+            raise InputError(f"hyperclip.loss is {self.loss!r}; expected 'softmax' or 'sigmoid'; choose one.")
+
+
+def from_recipe(cls: type[ObjectiveConfig], values: Mapping[str, Any]) -> ObjectiveConfig:
+    """Read the recipe's section ``hyperclip``."""
+    return from_mapping(cls, values, where="hyperclip")
+
+
+class HyperCLIPObjective:
+    """Joint training; see `hyperclip.train.objective.Objective`."""
+
+    def __init__(self, config: ObjectiveConfig, *, seed: int) -> None:
+        self.config = config
+        self.hierarchy = read_hierarchy(config.classes, text_knowledge=config.text_knowledge)
+        encoder, tokenizer = load_text_encoder(Path(config.text_run))
+        for parameter in encoder.parameters():
+            parameter.requires_grad_(False)
+        encoder.proj.requires_grad_(True)
+        self.texts = ClassTexts(encoder.eval(), tokenizer, Path(config.meanings))
+        n_leaves = self.hierarchy.n_leaves
+        leaf_names, leaf_wnids = self.hierarchy.leaf_names, self.hierarchy.wnids[:n_leaves]
+        self._leaf_features = self.texts.features(leaf_names, leaf_wnids)
+        leaf_emb = torch.from_numpy(self.texts.embed(leaf_names, leaf_wnids))
+        model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=leaf_emb)
+        model.set_center(leaf_emb)
+        if config.start_from:
+            _start(model, Path(config.start_from))
+        self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        self.held_out = _held_out(config, self.hierarchy)
+        n_covering = self.hierarchy.n_covering
+        names = [group[0] if group else "" for group in self.hierarchy.names[:n_covering]]
+        names[:n_leaves] = leaf_names
+        sampler = TaskSampler(
+            self.hierarchy, config.tasks,
+            embeddings=self.texts.embed(names, self.hierarchy.wnids[:n_covering]),
+            held_out_leaves=self.held_out,
+        ) if config.data.n_tasks else None  # fmt: skip
+        self._maker = BatchMaker(
+            config.data, n_leaves=n_leaves, to_leaf=_to_leaf(config, self.hierarchy), sampler=sampler,
+            texts=self.texts, seed=seed, skip_leaves=set(self.held_out) if config.hold_out_pictures else set(),
+        )  # fmt: skip
+        self._evaluation = Evaluation(
+            config.evaluation, hierarchy=self.hierarchy, texts=self.texts, held_out=self.held_out,
+            to_leaf=_to_leaf(config, self.hierarchy),
+        )  # fmt: skip
+
+    def batch(self, step: int) -> Batch:
+        """Pictures and tasks of a step."""
+        return self._maker.make(step)
+
+    def loss(self, model: nn.Module, batch: Any, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Leaf loss on neutral pictures plus task loss on the others."""
+        own = self.model
+        assert isinstance(own, HyperCLIP)
+        config = self.config
+        after = config.freeze_statistics_after
+        own.image_encoder.freeze_statistics(after >= 0 and step >= after)
+        embeddings = self._class_embeddings(own, batch.tasks)
+        delta, index = self._contexts(own, batch, embeddings)
+        embedding = own.embed_images(
+            batch.images_B3HW.contiguous(memory_format=torch.channels_last), delta, index
+        ).float()
+        figures: dict[str, float] = {}
+        n = batch.n_neutral
+        total = embedding.new_zeros(())
+        if n and config.leaf_weight:
+            leaf = self._leaf_loss(own, embedding[:n], batch.leaf_target_BN[:n])
+            total = total + config.leaf_weight * leaf
+            figures["leaf_loss"] = float(leaf.detach())
+        if batch.tasks:
+            task = torch.stack(
+                [self._task_loss(own, embedding, t, e) for t, e in zip(batch.tasks, embeddings, strict=True)]
+            ).mean()
+            total = total + config.task_weight * task
+            figures["task_loss"] = float(task.detach())
+            if config.context_leaf_weight:
+                total = total + config.context_leaf_weight * self._leaf_loss(
+                    own, embedding[n:], batch.leaf_target_BN[n:]
+                )
+        if delta is not None:
+            figures["change_rms"] = float(delta.detach().square().mean().sqrt())
+            if len(delta) > 2:
+                varied = delta[1:].detach()
+                figures["change_varies"] = float(
+                    varied.var(dim=0).sum() / varied.square().sum(dim=1).mean().clamp(min=1e-12)
+                )
+            if config.change_penalty:
+                total = total + config.change_penalty * delta.square().mean()
+        return total, figures
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Zero-shot accuracy, neighbor tasks and the swap test on held-out training pictures."""
+        assert isinstance(model, HyperCLIP)
+        return self._evaluation.run(model)
+
+    def finish(self, model: nn.Module, folder: Path) -> None:
+        """Write ``weights.safetensors`` and ``model.json`` (the configuration) into the run folder."""
+        from safetensors.torch import save_file
+
+        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "weights.safetensors")
+        held = [self.hierarchy.wnids[leaf] for leaf in self.held_out]
+        about = {"model": dataclasses.asdict(self.config.model), "held_out_wnids": held}
+        (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def _class_embeddings(self, model: HyperCLIP, tasks: list[TaskBatch]) -> list[Tensor]:
+        encoder = model.text_encoder
+        assert isinstance(encoder, TextEncoder)
+        return [self.texts.class_embeddings(task.features_C2W, encoder) for task in tasks]
+
+    def _contexts(
+        self, model: HyperCLIP, batch: Batch, embeddings: list[Tensor]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Row 0 is neutral; each task with a context has a row of its own."""
+        given = [e for e, task in zip(embeddings, batch.tasks, strict=True) if task.has_context]
+        if model.hypernetwork is None or not given:
+            return None, None
+        index = torch.zeros(len(batch.images_B3HW), dtype=torch.int64)
+        row = 0
+        for task in batch.tasks:
+            if task.has_context:
+                row += 1
+                index[task.rows] = row
+        padded = nn.utils.rnn.pad_sequence(given, batch_first=True)
+        mask = torch.tensor([[c < len(e) for c in range(padded.shape[1])] for e in given])
+        delta = model.generate(padded, mask)
+        assert delta is not None
+        return torch.cat([torch.zeros_like(delta[:1]), delta]), index
+
+    def _leaf_loss(self, model: HyperCLIP, embedding: Tensor, target: Tensor) -> Tensor:
+        if self.config.model.head.kind == "log_mixture":
+            return -(target * functional.log_softmax(embedding, dim=-1)).sum(dim=-1).mean()
+        encoder = model.text_encoder
+        assert isinstance(encoder, TextEncoder)
+        head = model.make_head(self.texts.class_embeddings(self._leaf_features, encoder))
+        logits = model.head.logits(embedding, head)
+        if self.config.loss == "sigmoid":
+            return sigmoid_loss_from_logits(logits, positive_BN=target > 0.5)
+        return task_softmax_loss(logits, target)
+
+    def _task_loss(self, model: HyperCLIP, embedding: Tensor, task: TaskBatch, class_emb: Tensor) -> Tensor:
+        logits = model.head.logits(embedding[task.rows], model.make_head(class_emb))
+        if self.config.loss == "sigmoid":
+            return sigmoid_loss_from_logits(logits, positive_BN=task.target_BC > 0.5)
+        return task_softmax_loss(logits, task.target_BC, weight_B=task.weight_B)
+
+
+def _start(model: HyperCLIP, run: Path) -> None:
+    """Take over the image encoder of an earlier run."""
+    from safetensors.torch import load_file
+
+    path = run / "weights.safetensors"
+    if not path.is_file():
+        raise InputError(
+            f"start_from is {str(run)!r}, which holds no weights.safetensors; finish that run first."
+        )
+    prefix = "image_encoder."
+    given = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
+    try:
+        model.image_encoder.load_state_dict(given)
+    except RuntimeError as error:
+        raise InputError(
+            f"{path} holds another image encoder ({str(error)[:500]}); use the same one."
+        ) from error
+
+
+def _held_out(config: ObjectiveConfig, hierarchy: Hierarchy) -> tuple[int, ...]:
+    if not config.n_held_out_classes:
+        return ()
+    wnids = [entry["wnid"] for entry in read_classes(config.held_out_from or config.classes)]
+    leaves = sorted(hierarchy.leaf_index[w] for w in wnids if w in hierarchy.leaf_index)
+    picked = np.random.default_rng(0).choice(leaves, size=config.n_held_out_classes, replace=False)
+    return tuple(sorted(int(leaf) for leaf in picked))
+
+
+def _to_leaf(config: ObjectiveConfig, hierarchy: Hierarchy) -> np.ndarray[Any, np.dtype[np.int64]]:
+    entries = read_classes(config.label_classes or config.classes)
+    return np.array([hierarchy.leaf_index.get(entry["wnid"], -1) for entry in entries], dtype=np.int64)
