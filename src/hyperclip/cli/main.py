@@ -18,6 +18,7 @@ __all__ = ["build_app", "main"]
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
     from hyperclip.cli.evaluate import evaluate
+    from hyperclip.cli.export import export
     from hyperclip.cli.inspect import inspect
     from hyperclip.cli.list import list_models
     from hyperclip.cli.predict import predict
@@ -31,6 +32,7 @@ def build_app() -> typer.Typer:
         "inspect": inspect,
         "list": list_models,
         "train": train,
+        "export": export,
     }
     app = typer.Typer(
         name="hyperclip",

@@ -13,6 +13,8 @@ from torch.nn import functional
 
 from hyperclip.errors import InputError
 
+_FLOOR = 1e-12  # the same as in classifier files: `hyperclip.bundle.MIXTURE_FLOOR`
+
 __all__ = ["ClassHead", "HeadConfig", "LinearHead", "MixtureHead", "build_head"]
 
 
@@ -95,7 +97,7 @@ class MixtureHead(nn.Module):
 
     def logits(self, embedding_BD: Tensor, head: ClassHead) -> Tensor:
         """Logits of shape (B, C), at most 0."""
-        return (embedding_BD.float().softmax(dim=-1) @ head.weight_CD.T + 1e-9).log() + head.bias_C
+        return (embedding_BD.float().softmax(dim=-1) @ head.weight_CD.T + _FLOOR).log() + head.bias_C
 
 
 def build_head(config: HeadConfig, concepts_KE: Tensor | None = None) -> LinearHead | MixtureHead:
