@@ -1,13 +1,19 @@
-"""Fit the temperature that makes probabilities honest, on pictures that training did not see."""
+"""Fit the temperature that makes probabilities honest, on pictures that training did not see.
 
+``python -m hyperclip.export.temperature RUN CACHE --held-out N`` prints it for the neutral encoder on
+ten-way tasks, half of them random and half of neighbors, over the last N pictures of a cache.
+"""
+
+import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from hyperclip.errors import InputError
 
-__all__ = ["fit_temperature"]
+__all__ = ["fit_temperature", "run_temperature"]
 
 
 def fit_temperature(
@@ -56,3 +62,78 @@ def fit_temperature(
         else:
             low = left
     return round(float(np.exp((low + high) / 2)), 4)
+
+
+def run_temperature(
+    run: Path, cache: Path, *, n_held_out: int, size_px: int = 160, n_tasks: int = 60
+) -> float:
+    """Fit the temperature of a finished run; its recipe says which texts and classes it knows.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder of the `hyperclip` objective.
+    cache : Path
+        Decoded pictures with labels.
+    n_held_out : int
+        The last pictures of the cache, which the run did not train on.
+    size_px : int
+        Side at which pictures are embedded.
+    n_tasks : int
+        Ten-way tasks.
+    """
+    import torch
+    from torch.nn import functional
+
+    from hyperclip.data.augment import normalize_images
+    from hyperclip.data.cache import ImageCache
+    from hyperclip.data.fixed_tasks import neighbor_tasks
+    from hyperclip.data.wordnet import read_hierarchy
+    from hyperclip.export.bundle import load_run
+    from hyperclip.models import TextEncoder
+    from hyperclip.train.class_texts import ClassTexts
+    from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
+    from hyperclip.train.recipe import read_toml
+
+    recipe = read_toml(run / "recipe.toml")["hyperclip"]
+    model, tokenizer = load_run(run)
+    hierarchy = read_hierarchy(recipe["classes"], text_knowledge=recipe["text_knowledge"])
+    assert isinstance(model.text_encoder, TextEncoder)
+    texts = ClassTexts(model.text_encoder, tokenizer, Path(recipe["meanings"]))
+    pictures = ImageCache.open(cache)
+    pixels = np.array(pictures.images[len(pictures) - n_held_out :])
+    leaf = pictures.labels[len(pictures) - n_held_out :]
+    classes = np.unique(leaf)
+    class_emb = texts.embed([hierarchy.leaf_names[i] for i in classes], [hierarchy.wnids[i] for i in classes])
+    rng = np.random.default_rng(1)
+    tasks = list(neighbor_tasks(class_emb, n_tasks=n_tasks // 2, n_classes=10, rng=rng))
+    tasks += [rng.choice(len(classes), size=10, replace=False) for _ in range(n_tasks - len(tasks))]
+    parts = []
+    with torch.inference_mode():
+        for start in range(0, n_held_out, 64):
+            images = torch.from_numpy(pixels[start : start + 64]).permute(0, 3, 1, 2).float() / 255
+            images = functional.interpolate(images, size=(size_px, size_px), mode="bicubic", antialias=True)
+            parts.append(model.embed_images(normalize_images(images.clamp(0, 1), IMAGE_MEAN, IMAGE_STD)))
+        embedding = torch.cat(parts)
+        logits, targets = [], []
+        for task in tasks:
+            rows = np.flatnonzero(np.isin(leaf, classes[task]))
+            head = model.make_head(torch.from_numpy(class_emb[task]))
+            logits.append(model.head.logits(embedding[rows], head).numpy())
+            place = {int(classes[c]): i for i, c in enumerate(task)}
+            targets.append(np.array([place[int(leaf[row])] for row in rows]))
+    return fit_temperature(logits, targets)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Command line of `run_temperature`."""
+    parser = argparse.ArgumentParser(prog="python -m hyperclip.export.temperature", description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("cache", type=Path)
+    parser.add_argument("--held-out", type=int, required=True)
+    options = parser.parse_args(arguments)
+    print(run_temperature(options.run, options.cache, n_held_out=options.held_out))
+
+
+if __name__ == "__main__":
+    main()
