@@ -64,12 +64,12 @@ def test_the_glossary_gives_what_the_user_did_not() -> None:
     assert own.meanings[0].text == "an animal"
 
 
-def test_the_meaning_weighs_as_much_as_all_name_texts() -> None:
+def test_the_meaning_weighs_twice_as_much_as_all_name_texts() -> None:
     texts = collect(["cat", "dog"], templates=["{}", "a {}", "the {}"], descriptions={"cat": "a pet"})
     rows = np.arange(7 * 2, dtype=np.float32).reshape(7, 2)
     assert len(texts.all_texts()) == 7
     means = texts.mean_by_class(rows)
-    np.testing.assert_allclose(means[0], (rows[:3].mean(axis=0) + rows[3]) / 2)
+    np.testing.assert_allclose(means[0], (rows[:3].mean(axis=0) + 2 * rows[3]) / 3, rtol=1e-6)
     np.testing.assert_allclose(means[1], rows[4:].mean(axis=0))
 
 

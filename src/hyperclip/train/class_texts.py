@@ -16,6 +16,7 @@ from torch import Tensor
 from hyperclip.bundle.manifest import TextSpec
 from hyperclip.errors import InputError
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
+from hyperclip.runtime.texts import MEANING_WEIGHT
 from hyperclip.runtime.tokenizer import TextTokenizer
 
 __all__ = ["ClassTexts", "load_text_encoder", "text_spec"]
@@ -96,9 +97,9 @@ class ClassTexts:
         return torch.stack([torch.stack([self._features[a], self._features[b]]) for a, b in pairs])
 
     def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
-        """Project, average the two texts of each class and renormalize: (C, E), with gradients."""
+        """Project, average the two texts of each class as the shop does, and renormalize: (C, E), with gradients."""
         rows = encoder.project(features_C2W.flatten(0, 1)).unflatten(0, features_C2W.shape[:2])
-        return torch.nn.functional.normalize(rows.mean(dim=1), dim=-1)
+        return torch.nn.functional.normalize(rows[:, 0] + MEANING_WEIGHT * rows[:, 1], dim=-1)
 
     def embed(
         self, names: Sequence[str], wnids: Sequence[str | None]
