@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.special import rel_entr, softmax
 
 pytest.importorskip("torch", reason="losses need PyTorch: pip install 'hyperclip[train]'")
 
@@ -20,6 +19,15 @@ EXACT = 1e-12  # float64 sums of a few dozen terms
 def random_rows(n_rows: int, dim: int, seed: int = 0) -> Tensor:
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(n_rows, dim, generator=rng, dtype=torch.float64).requires_grad_()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return odds / odds.sum(axis=-1, keepdims=True)
+
+
+def kl_divergence(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    return (p * np.log(p / q)).sum(axis=1)
 
 
 def others_softmax(rows: Tensor, temperature: float) -> np.ndarray:
@@ -56,7 +64,7 @@ def test_relational_loss_equals_a_reference_without_torch(temperature: float) ->
     kl = relational_distillation(student, teacher, temperature=temperature)
     mse = relational_distillation(student, teacher, temperature=temperature, divergence="mse")
 
-    assert kl.item() == pytest.approx(rel_entr(p, q).sum(axis=1).mean(), abs=1e-10)
+    assert kl.item() == pytest.approx(kl_divergence(p, q).mean(), abs=1e-10)
     assert mse.item() == pytest.approx(((p - q) ** 2).sum(axis=1).mean(), abs=EXACT)
 
 
@@ -94,9 +102,9 @@ def test_relational_loss_of_identical_rows_is_finite(divergence: str) -> None:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
 def test_logit_loss_equals_a_reference_without_torch(temperature: float) -> None:
     student, teacher = random_rows(5, 6), random_rows(5, 6, seed=1)
-    p = softmax(teacher.detach().numpy() / temperature, axis=1)
-    q = softmax(student.detach().numpy() / temperature, axis=1)
-    each = temperature**2 * rel_entr(p, q).sum(axis=1)
+    p = softmax(teacher.detach().numpy() / temperature)
+    q = softmax(student.detach().numpy() / temperature)
+    each = temperature**2 * kl_divergence(p, q)
 
     loss = logit_distillation(student, teacher, temperature=temperature)
     assert loss.item() == pytest.approx(each.mean(), abs=EXACT)

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import log_softmax
 
 pytest.importorskip("torch", reason="losses need PyTorch: pip install 'hyperclip[train]'")
 
@@ -30,7 +29,8 @@ def random_batch(n_images: int = 5, n_classes: int = 6, seed: int = 0) -> tuple[
 @pytest.mark.parametrize("seed", range(3))
 def test_loss_equals_a_reference_without_torch(seed: int) -> None:
     logits, target = random_batch(seed=seed)
-    log_probs = log_softmax(logits.detach().numpy(), axis=1)
+    odds = np.exp(logits.detach().numpy())
+    log_probs = np.log(odds / odds.sum(axis=1, keepdims=True))
     expected = -np.mean(np.sum(target.numpy() * log_probs, axis=1))
 
     assert task_softmax_loss(logits, target).item() == pytest.approx(expected, abs=EXACT)

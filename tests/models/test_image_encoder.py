@@ -1,5 +1,6 @@
 """Starting an image encoder, telling it its contexts, and what it refuses."""
 
+import copy
 import pickle
 from pathlib import Path
 
@@ -244,3 +245,15 @@ def test_frozen_statistics_make_training_compute_what_deployment_does() -> None:
     encoder.freeze_statistics(False)
     encoder(images, delta)
     assert not all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
+
+
+def test_copy_has_a_context_of_its_own() -> None:
+    encoder, images = make_encoder(), random_images(4)
+    delta = random_delta(encoder, 1)
+    twin = copy.deepcopy(encoder)
+
+    with encoder._slot.filled(delta.expand(4, -1)):
+        neutral = twin(images)
+
+    assert torch.equal(neutral, encoder(images))
+    assert torch.equal(twin(images, delta), encoder(images, delta))

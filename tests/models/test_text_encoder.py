@@ -42,20 +42,6 @@ def assert_same(found: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(found, expected, atol=ROUNDING, rtol=0)
 
 
-@pytest.fixture(scope="module")
-def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random BERT of a few thousand weights, saved as Hugging Face saves it."""
-    transformers = pytest.importorskip("transformers", reason="Hugging Face models need transformers")
-    torch.manual_seed(0)
-    config = transformers.BertConfig(
-        vocab_size=VOCABULARY, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
-        intermediate_size=32, max_position_embeddings=CONTEXT_LENGTH, initializer_range=0.5,
-    )  # fmt: skip
-    folder = tmp_path_factory.mktemp("bert")
-    transformers.BertModel(config).save_pretrained(folder, safe_serialization=True)
-    return folder
-
-
 def test_embeddings_are_unit_vectors_of_the_text_dim() -> None:
     emb = make_encoder()(*random_texts())
 
