@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from hyperclip.bundle.manifest import TextSpec
+from hyperclip.data.text_targets import TextTargets
 from hyperclip.errors import InputError
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
 from hyperclip.runtime.texts import MEANING_WEIGHT
@@ -38,6 +39,7 @@ def load_text_encoder(run: Path) -> tuple[TextEncoder, TextTokenizer]:
     InputError
         If the folder holds no finished run.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
@@ -45,7 +47,7 @@ def load_text_encoder(run: Path) -> tuple[TextEncoder, TextTokenizer]:
         encoder = TextEncoder(config)
         encoder.load_state_dict(load_file(run / "weights.safetensors"))
         tokenizer = TextTokenizer((run / "tokenizer.json").read_bytes(), text_spec(config.context_length))
-    except (OSError, ValueError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise InputError(
             f"{run} holds no finished text encoder ({type(error).__name__}); expected text_encoder.json, "
             "weights.safetensors and tokenizer.json; train one with objective 'text'."
@@ -63,15 +65,17 @@ class ClassTexts:
     tokenizer : TextTokenizer
     meanings : Path
         JSON lines ``{"wnid", "texts": {lemma: meaning text}}``.
+
+    Raises
+    ------
+    InputError
+        If the meanings cannot be read.
     """
 
     def __init__(self, encoder: TextEncoder, tokenizer: TextTokenizer, meanings: Path) -> None:
         self._encoder, self._tokenizer = encoder, tokenizer
         self._features: dict[str, Tensor] = {}
-        self._meanings: dict[str, dict[str, str]] = {}
-        for line in meanings.read_text(encoding="utf-8").splitlines():
-            entry: dict[str, Any] = json.loads(line)
-            self._meanings[entry["wnid"]] = entry["texts"]
+        self._meanings = _read_meanings(meanings)
 
     def texts_of(self, name: str, wnid: str | None) -> tuple[str, str]:
         """The two texts of a class: the name, and the name with its meaning (the name again if unknown)."""
@@ -88,18 +92,47 @@ class ClassTexts:
     def features(self, names: Sequence[str], wnids: Sequence[str | None]) -> Tensor:
         """Pooled tokens of both texts of each class, shape (C, 2, W)."""
         pairs = [self.texts_of(name, wnid) for name, wnid in zip(names, wnids, strict=True)]
-        new = sorted({text for pair in pairs for text in pair if text not in self._features}, key=len)
-        for start in range(0, len(new), 256):
-            texts = new[start : start + 256]
-            token_ids, mask = self._tokenizer.encode(texts)
-            pooled = self._encoder.pool(torch.from_numpy(token_ids), torch.from_numpy(mask)).float()
-            self._features.update(zip(texts, pooled.unbind(0), strict=True))
+        self._read(sorted({text for pair in pairs for text in pair if text not in self._features}))
         return torch.stack([torch.stack([self._features[a], self._features[b]]) for a, b in pairs])
 
+    def _read(self, texts: list[str]) -> None:
+        """Pool the tokens of new texts, in batches of texts with equally many tokens.
+
+        Padding would change the last bits of what a text gets, so that they depended on the texts that
+        were asked beside it: a resumed run, which asks anew, would differ from an uninterrupted one.
+        """
+        if not texts:
+            return
+        token_ids, mask = self._tokenizer.encode(texts)
+        n_tokens = mask.sum(axis=1)
+        for count in np.unique(n_tokens):
+            places = np.flatnonzero(n_tokens == count)
+            for some in np.array_split(places, range(64, len(places), 64)):
+                ids = torch.from_numpy(token_ids[some, :count])
+                pooled = self._encoder.pool(ids, torch.ones_like(ids)).float()
+                self._features.update(zip([texts[i] for i in some], pooled.unbind(0), strict=True))
+
     def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
-        """Project, average the two texts of each class as the shop does, and renormalize: (C, E), with gradients."""
-        rows = encoder.project(features_C2W.flatten(0, 1)).unflatten(0, features_C2W.shape[:2])
+        """Project, average the two texts of each class as the shop does: (C, E) unit rows, with gradients."""
+        rows = encoder.project(features_C2W.flatten(0, 1)).reshape(*features_C2W.shape[:2], -1)
         return torch.nn.functional.normalize(rows[:, 0] + MEANING_WEIGHT * rows[:, 1], dim=-1)
+
+    def target_embeddings(
+        self, targets: TextTargets, names: Sequence[str], wnids: Sequence[str | None]
+    ) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Class embeddings (C, E) that the text encoder was taught, or gives itself where it was not."""
+        known: dict[tuple[int, str], int] = {}
+        for row, (kind, text) in enumerate(zip(targets.kinds, targets.texts, strict=True)):
+            known.setdefault((int(kind), text.lower()), row)
+        out = self.embed(names, wnids)
+        for i, (name, wnid) in enumerate(zip(names, wnids, strict=True)):
+            _, meaning = self.texts_of(name, wnid)
+            row = known.get((1, meaning.lower()))
+            if row is not None:
+                own = targets.vectors[known.get((0, name.lower()), row)].astype(np.float32)
+                total = own + MEANING_WEIGHT * targets.vectors[row].astype(np.float32)
+                out[i] = total / np.linalg.norm(total)
+        return out
 
     def embed(
         self, names: Sequence[str], wnids: Sequence[str | None]
@@ -110,3 +143,17 @@ class ClassTexts:
                 self.features(names, wnids), self._encoder
             ).numpy()
         return rows
+
+
+def _read_meanings(path: Path) -> dict[str, dict[str, str]]:
+    """Read the meaning texts: WordNet id to lemma to text."""
+    try:
+        entries: list[dict[str, Any]] = [
+            json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+        ]
+        return {str(entry["wnid"]): dict(entry["texts"]) for entry in entries}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InputError(
+            f"The meaning texts {path} cannot be read ({type(error).__name__}: {str(error)[:200]}); expected "
+            "JSON lines with wnid and texts, as the glossary's builder writes them; check the path."
+        ) from error

@@ -21,6 +21,7 @@ from torch.nn import functional
 from hyperclip.data.hierarchy import Hierarchy
 from hyperclip.data.task_config import TaskConfig
 from hyperclip.data.tasks import TaskSampler
+from hyperclip.data.text_targets import TextTargets
 from hyperclip.data.wordnet import read_classes, read_hierarchy
 from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
@@ -47,6 +48,9 @@ class ObjectiveConfig:
     """The glossary's meaning texts as JSON lines."""
     text_run: str
     """Folder of a finished run of the `text` objective."""
+    text_targets: str = ""
+    """Folder of the text encoder's targets: the concepts of a `log_mixture` head then start halfway
+    between what the text encoder was taught and what it gives."""
     start_from: str = ""
     """Folder of a finished run of this objective whose image encoder is taken over."""
     model: HyperCLIPConfig = field(default_factory=HyperCLIPConfig)
@@ -96,13 +100,21 @@ class HyperCLIPObjective:
         leaf_names, leaf_wnids = self.hierarchy.leaf_names, self.hierarchy.wnids[:n_leaves]
         self._leaf_features = self.texts.features(leaf_names, leaf_wnids)
         leaf_emb = torch.from_numpy(self.texts.embed(leaf_names, leaf_wnids))
-        model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=leaf_emb)
+        concepts = leaf_emb
+        if config.text_targets and config.model.head.kind == "log_mixture":
+            targets = TextTargets.open(Path(config.text_targets))
+            taught = self.texts.target_embeddings(targets, leaf_names, leaf_wnids)
+            concepts = functional.normalize(leaf_emb + torch.from_numpy(taught), dim=-1)
+        model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=concepts)
         model.set_center(leaf_emb)
         if config.start_from:
             _start(model, Path(config.start_from))
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
         self.held_out = _held_out(config, self.hierarchy)
         n_covering = self.hierarchy.n_covering
+        # A class without pictures must not be a candidate either: it would only learn to be refused.
+        unseen = set(self.held_out) if config.hold_out_pictures else set()
+        self._asked_leaves = [leaf for leaf in range(n_leaves) if leaf not in unseen]
         names = [group[0] if group else "" for group in self.hierarchy.names[:n_covering]]
         names[:n_leaves] = leaf_names
         sampler = TaskSampler(
@@ -112,7 +124,7 @@ class HyperCLIPObjective:
         ) if config.data.n_tasks else None  # fmt: skip
         self._maker = BatchMaker(
             config.data, n_leaves=n_leaves, to_leaf=_to_leaf(config, self.hierarchy), sampler=sampler,
-            texts=self.texts, seed=seed, skip_leaves=set(self.held_out) if config.hold_out_pictures else set(),
+            texts=self.texts, seed=seed, skip_leaves=unseen,
         )  # fmt: skip
         self._evaluation = Evaluation(
             config.evaluation, hierarchy=self.hierarchy, texts=self.texts, held_out=self.held_out,
@@ -206,8 +218,9 @@ class HyperCLIPObjective:
             return -(target * functional.log_softmax(embedding, dim=-1)).sum(dim=-1).mean()
         encoder = model.text_encoder
         assert isinstance(encoder, TextEncoder)
-        head = model.make_head(self.texts.class_embeddings(self._leaf_features, encoder))
-        logits = model.head.logits(embedding, head)
+        asked = self._asked_leaves
+        head = model.make_head(self.texts.class_embeddings(self._leaf_features[asked], encoder))
+        logits, target = model.head.logits(embedding, head), target[:, asked]
         if self.config.loss == "sigmoid":
             return sigmoid_loss_from_logits(logits, positive_BN=target > 0.5)
         return task_softmax_loss(logits, target)
