@@ -3,6 +3,7 @@
 ``hyperclip export RUN --about ABOUT.toml -o FOLDER``. Nothing is written when PyTorch and ONNX differ.
 """
 
+import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from hyperclip.bundle.write import write_bundle
 from hyperclip.errors import BundleError, InputError
 from hyperclip.export.onnx_encoder import encoder_to_onnx
 from hyperclip.export.onnx_specializer import specializer_to_onnx
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, mean_by_class
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, mean_by_class, mix_weights
 from hyperclip.runtime.tokenizer import TextTokenizer
 from hyperclip.train.class_texts import load_text_encoder, text_spec
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
@@ -47,6 +48,8 @@ class About:
     crop_ratio: float = 1.0
     interpolation: str = "bicubic"
     temperature: float | None = None
+    trained_share: float = 1.0
+    """Share of the trained weights of the image encoder; the rest are those it was started from."""
     files: dict[str, str] = field(default_factory=dict)
     """Further files of the folder: name to path, from the folder of ``about.toml``."""
 
@@ -73,12 +76,20 @@ def export_described(
     }
     return export_bundle(
         run, out, manifest_fields=fields, images=images, extra_files=extra,
-        temperature=said.temperature, on_progress=on_progress,
+        temperature=said.temperature, trained_share=said.trained_share, on_progress=on_progress,
     )  # fmt: skip
 
 
-def load_run(run: Path) -> tuple[HyperCLIP, TextTokenizer]:
+def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextTokenizer]:
     """Load the model that a finished run of the `hyperclip` objective wrote.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder.
+    trained_share : float
+        Share of the trained weights of the image encoder, see `hyperclip.models.mix_weights`; the rest
+        are those that the recipe's ``image_encoder.init`` names.
 
     Raises
     ------
@@ -95,11 +106,15 @@ def load_run(run: Path) -> tuple[HyperCLIP, TextTokenizer]:
             "weights.safetensors; finish the training first."
         ) from error
     values = about["model"]
-    values["image_encoder"]["init"] = "none"
+    if trained_share == 1.0:
+        values["image_encoder"]["init"] = "none"
     config = from_mapping(HyperCLIPConfig, values, where="model")
     encoder, tokenizer = load_text_encoder(text_run)
     model = HyperCLIP(config, text_encoder=encoder)
+    start = None if trained_share == 1.0 else copy.deepcopy(model.image_encoder)
     model.load_state_dict(state)
+    if start is not None:
+        mix_weights(model.image_encoder, start, share=trained_share)
     return model.eval(), tokenizer
 
 
@@ -157,7 +172,7 @@ def check_parity(
 
 def export_bundle(
     run: Path, out: Path, *, manifest_fields: dict[str, Any], images: ImageSpec,
-    extra_files: dict[str, bytes], temperature: float | None = None,
+    extra_files: dict[str, bytes], temperature: float | None = None, trained_share: float = 1.0,
     on_progress: Callable[[str], None] = lambda message: None,
 ) -> Manifest:  # fmt: skip
     """Write a model folder from a finished run.
@@ -176,6 +191,8 @@ def export_bundle(
         Further files by name: glossary, licences, card.
     temperature : float, optional
         Fitted on held-out training pictures.
+    trained_share : float
+        As in `load_run`.
     on_progress : callable, optional
 
     Returns
@@ -188,7 +205,7 @@ def export_bundle(
         If PyTorch and ONNX differ in float32, or if rounding to float16 changes more than 1 % of the
         range of an output.
     """
-    model, tokenizer = load_run(run)
+    model, tokenizer = load_run(run, trained_share=trained_share)
     sizes = images.sizes_px
     tested = tuple(sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]}))
     on_progress("exporting in float32")

@@ -4,7 +4,7 @@ from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
 from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead
 from hyperclip.models.hyperclip import HyperCLIP, HyperCLIPConfig, mean_by_class
 from hyperclip.models.hypernetwork import Hypernetwork, HypernetworkConfig, TokenContext
-from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig
+from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig, mix_weights
 from hyperclip.models.text_encoder import HuggingFaceTextEncoder, TextEncoder, TextEncoderConfig
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "TokenContext",
     "condition_norms",
     "mean_by_class",
+    "mix_weights",
 ]
