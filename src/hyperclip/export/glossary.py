@@ -68,7 +68,7 @@ def build_glossary(
         )
     synsets, parents = read_nouns(text_knowledge)
     sentence_vectors = _read_or_encode(synsets, vectors, on_progress)
-    kept = remove_offensive(synsets, parents)
+    kept = sorted(remove_offensive(synsets, parents), key=lambda synset: synset.wnid)
     row_of = {synset.wnid: row for row, synset in enumerate(synsets)}
     short = shorten_vectors(sentence_vectors)[[row_of[synset.wnid] for synset in kept]]
     data = pack_glossary(make_tables(kept, restrict_parents(kept, parents), short))

@@ -62,7 +62,7 @@ def read_nouns(folder: Path) -> tuple[list[Synset], dict[str, list[str]]]:
     Returns
     -------
     list of Synset
-        In ascending order of their ids.
+        In the order of the file.
     dict of str to list of str
         WordNet id to the ids of its direct hypernyms.
 
@@ -103,4 +103,4 @@ def read_nouns(folder: Path) -> tuple[list[Synset], dict[str, list[str]]]:
         )
         for row in rows
     ]
-    return sorted(synsets, key=lambda synset: synset.wnid), parents
+    return synsets, parents

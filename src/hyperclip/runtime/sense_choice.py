@@ -21,6 +21,8 @@ from hyperclip.runtime.word_index import Candidate
 
 __all__ = ["choose_senses"]
 
+VECTOR_WEIGHT = 1.0  # of the cosine of the meaning vectors
+KIND_WEIGHT = 1.0  # of the share of common ancestors
 RANK_WEIGHT = 0.15  # per unit of log(rank)
 NOT_FIRST_WORD_COST = 0.2
 PERSON_COST = 0.3  # "tiger" for a fierce person
@@ -58,13 +60,15 @@ def choose_senses(
         For each name how well the chosen candidate fits the other names, at most about 2; 0 where
         there are none.
     """
-    sizes = np.array([len(candidates) for candidates in names])
+    if not names:
+        return [], []
+    sizes = np.array([len(candidates) for candidates in names], np.int64)
     starts = np.cumsum(sizes) - sizes
     owner = np.repeat(np.arange(len(names)), sizes)
     prior = _prior(names, flags, owner)
     n_others = len(names) - 1
     if n_others < 1:
-        return [int(np.argmax(prior))] if names else [], [0.0] * len(names)
+        return [int(np.argmax(prior))], [0.0]
     lengths = np.sqrt((vectors * vectors).sum(axis=1, dtype=np.float64))
     lengths[lengths == 0] = 1
     incidence, n_ancestors = _incidence(ancestors)
@@ -72,8 +76,9 @@ def choose_senses(
     chosen, fits = [0] * len(names), [0.0] * len(names)
     for group in _groups(sizes, max_rows=max(1, CHUNK_CELLS // len(owner))):
         rows = slice(starts[group.start], starts[group.stop - 1] + sizes[group.stop - 1])
-        fit = (vectors[rows] @ vectors.T) / (lengths[rows, None] * lengths)
-        fit += 2 * (incidence[rows] @ incidence.T) / (n_ancestors[rows, None] + n_ancestors)
+        fit = VECTOR_WEIGHT * (vectors[rows] @ vectors.T) / (lengths[rows, None] * lengths)
+        shared = incidence[rows] @ incidence.T
+        fit += KIND_WEIGHT * 2 * shared / (n_ancestors[rows, None] + n_ancestors)
         to_name = np.maximum.reduceat(fit + prior, starts, axis=1)
         total = _soft_maximum(to_name, owner[rows], sharpness)
         for name in group:

@@ -82,12 +82,13 @@ def singulars(word: str) -> list[str]:
     if not letters(word):
         return []
     lower = word.casefold()
-    found = [IRREGULAR[lower]] if lower in IRREGULAR else []
+    found: list[str] = []
     for ending, replacements in ENDINGS:
         stem = word[: len(word) - len(ending)]
         if lower.endswith(ending) and len(stem) >= MIN_STEM and not lower.endswith("ss"):
             found += [stem + replacement for replacement in replacements]
-    return list(dict.fromkeys(singular for singular in found if len(singular) > MIN_STEM))
+    known = [IRREGULAR[lower]] if lower in IRREGULAR else []
+    return list(dict.fromkeys([*known, *(singular for singular in found if len(singular) > MIN_STEM)]))
 
 
 def plurals(word: str) -> list[str]:
