@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hyperclip.errors import InputError
+from hyperclip.export import more_words
 from hyperclip.export.glossary import build_glossary, main, shorten_vectors, write_meaning_texts
 from hyperclip.runtime.glossary import Glossary
 
@@ -129,3 +130,9 @@ def test_the_command_writes_both_files(
     out.mkdir()
     assert main([str(folder), "-o", str(out), "--vectors", str(vectors)]) == 0
     assert sorted(path.name for path in out.iterdir()) == ["LICENSE-wordnet.txt", "glossary.bin"]
+
+
+def test_further_words_find_their_sense(folder: Path, vectors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(more_words, "MORE_WORDS", {"pointing thing": "n03793489"})
+    glossary = Glossary.read(build_glossary(folder, vectors=vectors)["glossary.bin"])
+    assert [meaning.wnid for meaning in glossary.senses("pointing thing")] == ["n03793489"]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from hyperclip.bundle.atomic import write_file
 from hyperclip.errors import HyperclipError, InputError
 from hyperclip.export.glossary_tables import make_tables, restrict_parents
+from hyperclip.export.more_words import add_words
 from hyperclip.export.offensive import remove_offensive
 from hyperclip.export.wordnet_nouns import Synset, read_nouns
 from hyperclip.runtime.glossary import Glossary, meaning_text
@@ -68,7 +69,7 @@ def build_glossary(
         )
     synsets, parents = read_nouns(text_knowledge)
     sentence_vectors = _read_or_encode(synsets, vectors, on_progress)
-    kept = sorted(remove_offensive(synsets, parents), key=lambda synset: synset.wnid)
+    kept = sorted(remove_offensive(add_words(synsets), parents), key=lambda synset: synset.wnid)
     row_of = {synset.wnid: row for row, synset in enumerate(synsets)}
     short = shorten_vectors(sentence_vectors)[[row_of[synset.wnid] for synset in kept]]
     data = pack_glossary(make_tables(kept, restrict_parents(kept, parents), short))
