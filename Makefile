@@ -11,12 +11,13 @@ INSTALL_FAILED := { echo "make: Installing failed (see above); is a package inde
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check install
+.PHONY: help demo test check docs install
 
 help:
 	@echo "make demo     install hyperclip and classify six photographs by names alone"
 	@echo "make test     install what the tests need (PyTorch too) and run them"
 	@echo "make check    check style, types and layering"
+	@echo "make docs     build the documentation into docs/_build/html"
 	@echo "make install  install hyperclip into $(VENV)"
 
 demo: $(VENV)/.demo-installed
@@ -29,6 +30,11 @@ check: $(VENV)/.test-installed
 	@$(VENV_PYTHON) -m ruff check .
 	@$(VENV_PYTHON) -m mypy --strict
 	@$(VENV_PYTHON) -m pytest --quiet tests/test_architecture.py
+
+docs: $(VENV)/.docs-installed
+	@$(VENV_PYTHON) docs/generate.py
+	@$(VENV_PYTHON) -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo "Built docs/_build/html/index.html"
 
 install: $(VENV)/.shop-installed
 	@echo "Installed. Try: $(VENV)/bin/hyperclip --help"
@@ -47,6 +53,12 @@ $(VENV)/.demo-installed: pyproject.toml | $(VENV)/.created
 $(VENV)/.test-installed: pyproject.toml constraints.txt | $(VENV)/.created
 	@echo "Installing hyperclip with all that the tests need into $(VENV) (some minutes: PyTorch is large) ..."
 	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[$(TEST_EXTRAS)]' || $(INSTALL_FAILED)
+	@touch $@
+
+# The reference describes the workshop too, so its modules must be importable.
+$(VENV)/.docs-installed: $(VENV)/.test-installed
+	@echo "Installing what builds the documentation into $(VENV) ..."
+	@$(PIP_INSTALL) --constraint constraints.txt --editable '.[docs]' || $(INSTALL_FAILED)
 	@touch $@
 
 $(VENV)/.created:
