@@ -65,7 +65,13 @@ def fit_temperature(
 
 
 def run_temperature(
-    run: Path, cache: Path, *, n_held_out: int, size_px: int = 160, n_tasks: int = 60
+    run: Path,
+    cache: Path,
+    *,
+    n_held_out: int,
+    size_px: int = 160,
+    n_tasks: int = 60,
+    trained_share: float = 1.0,
 ) -> float:
     """Fit the temperature of a finished run; its recipe says which texts and classes it knows.
 
@@ -81,6 +87,8 @@ def run_temperature(
         Side at which pictures are embedded.
     n_tasks : int
         Ten-way tasks.
+    trained_share : float
+        As in `hyperclip.export.bundle.load_run`.
     """
     import torch
     from torch.nn import functional
@@ -96,7 +104,7 @@ def run_temperature(
     from hyperclip.train.recipe import read_toml
 
     recipe = read_toml(run / "recipe.toml")["hyperclip"]
-    model, tokenizer = load_run(run)
+    model, tokenizer = load_run(run, trained_share=trained_share)
     hierarchy = read_hierarchy(recipe["classes"], text_knowledge=recipe["text_knowledge"])
     assert isinstance(model.text_encoder, TextEncoder)
     texts = ClassTexts(model.text_encoder, tokenizer, Path(recipe["meanings"]))
@@ -131,8 +139,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--held-out", type=int, required=True)
+    parser.add_argument("--trained-share", type=float, default=1.0)
     options = parser.parse_args(arguments)
-    print(run_temperature(options.run, options.cache, n_held_out=options.held_out))
+    print(
+        run_temperature(
+            options.run, options.cache, n_held_out=options.held_out, trained_share=options.trained_share
+        )
+    )
 
 
 if __name__ == "__main__":
