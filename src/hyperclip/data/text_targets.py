@@ -1,7 +1,7 @@
 """What the text encoder learns from: texts, and the vector that each should get.
 
 ``python -m hyperclip.data.text_targets TEXT_KNOWLEDGE MEANINGS -o OUT`` writes a folder with
-``texts.jsonl`` (text, kind, row of the target), ``vectors.npy``, ``tokenizer.json`` and ``about.json``.
+``texts.jsonl`` (text, kind, row of the target), ``vectors.npy`` and ``tokenizer.json``.
 
 Space. A sentence encoder's vectors are joined with their image in CLIP's text space, which kernel
 ridge regression learns from the names whose CLIP vectors are known; the join is cut to its main
@@ -10,9 +10,11 @@ removed (``docs/decisions``): relations help most, so the target of a meaning ho
 """
 
 import argparse
+import hashlib
+import io
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +23,17 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
+from hyperclip.bundle.atomic import write_file
+from hyperclip.data.target_space import map_to_clip, parent_sums, unit
+from hyperclip.data.word_pieces import train_word_pieces
 from hyperclip.errors import InputError
 
-__all__ = ["TextTargets", "build_text_targets"]
+__all__ = ["KINDS", "TextTargets", "build_text_targets"]
 
 _Floats = npt.NDArray[np.float32]
 _CLIP_SHARE = 0.7
-_PARENT_DECAY = 0.4
-_N_PARENTS = 6
 _GLOSS_WEIGHT = 2.0
+_UNRANKED = 9  # as rare as a sense of unknown rank counts
 KINDS = ("names", "meanings", "sentences")
 
 
@@ -53,20 +57,35 @@ class TextTargets:
 
     @classmethod
     def open(cls, folder: Path) -> "TextTargets":
-        """Read a folder that `build_text_targets` wrote."""
+        """Read a folder that `build_text_targets` wrote.
+
+        Raises
+        ------
+        InputError
+            If a file is missing or damaged, or they do not fit one another.
+        """
         try:
             rows = [
                 json.loads(line) for line in (folder / "texts.jsonl").read_text(encoding="utf-8").splitlines()
             ]
             table = np.load(folder / "vectors.npy", allow_pickle=False)
             tokenizer_json = (folder / "tokenizer.json").read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
+            kinds = np.array([KINDS.index(row["kind"]) for row in rows], dtype=np.int64)
+            texts = [str(row["text"]) for row in rows]
+            vectors = table[np.array([row["row"] for row in rows], dtype=np.int64)]
+            return cls(texts, kinds, vectors, tokenizer_json)
+        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise InputError(
-                f"{folder} does not hold text targets ({type(error).__name__}); expected texts.jsonl, vectors.npy "
-                "and tokenizer.json; make them with `python -m hyperclip.data.text_targets`."
+                f"{folder} does not hold text targets ({type(error).__name__}); expected texts.jsonl, "
+                "vectors.npy and tokenizer.json; make them with `python -m hyperclip.data.text_targets`."
             ) from error
-        kinds = np.array([KINDS.index(row["kind"]) for row in rows])
-        return cls([row["text"] for row in rows], kinds, table[[row["row"] for row in rows]], tokenizer_json)
+
+    @property
+    def n_tokens(self) -> int:
+        """Size of the tokenizer's vocabulary."""
+        from tokenizers import Tokenizer
+
+        return int(Tokenizer.from_str(self.tokenizer_json).get_vocab_size())
 
     def rows_of(self, kind: str) -> npt.NDArray[np.int64]:
         """Rows of one kind."""
@@ -90,31 +109,6 @@ class TextTargets:
             )
 
         return encode
-
-
-class _KernelRidge:
-    """Kernel ridge regression with kernel exp(2 (cos - 1)), both sides centred; outputs have unit length."""
-
-    def __init__(self, inputs: _Floats, targets: _Floats, ridge: float = 0.1) -> None:
-        self._inputs = inputs
-        kernel = np.exp(2 * (inputs @ inputs.T - 1))
-        self._mean, self._total = kernel.mean(axis=0), kernel.mean()
-        centered = kernel - self._mean - kernel.mean(axis=1)[:, None] + self._total
-        self._weights = np.linalg.solve(
-            centered + ridge * np.eye(len(kernel), dtype=np.float32), targets - targets.mean(axis=0)
-        )
-
-    def __call__(self, rows: _Floats, chunk: int = 4096) -> _Floats:
-        parts = []
-        for start in range(0, len(rows), chunk):
-            kernel = np.exp(2 * (rows[start : start + chunk] @ self._inputs.T - 1))
-            centered = kernel - self._mean - kernel.mean(axis=1)[:, None] + self._total
-            parts.append(_unit(centered @ self._weights))
-        return np.concatenate(parts).astype(np.float32)
-
-
-def _unit(rows: Any) -> Any:
-    return rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
 
 
 def build_text_targets(
@@ -142,7 +136,14 @@ def build_text_targets(
     vocab_size : int
         Of the tokenizer.
     vectors : Path, optional
-        Folder in which the sentence encoder's vectors are kept between calls.
+        Folder in which the sentence encoder's vectors are kept between calls; `out` where left out.
+    on_progress : callable, optional
+        Called with what is being done.
+
+    Raises
+    ------
+    InputError
+        If the meanings are of another WordNet, or there are fewer texts than dimensions.
     """
     out.mkdir(parents=True, exist_ok=True)
     encode = _cached_encoder(vectors or out, on_progress)
@@ -150,98 +151,102 @@ def build_text_targets(
     place = {row["wnid"]: i for i, row in enumerate(synsets)}
     gloss = encode("glosses", [f"{row['lemmas'][0].replace('_', ' ')}: {row['gloss']}" for row in synsets])
     lemmas = sorted({lemma.replace("_", " ") for row in synsets for lemma in row["lemmas"]})
-    lemma_place = {lemma: i for i, lemma in enumerate(lemmas)}
     name = encode("lemmas", lemmas)
     sentences = _sentences(knowledge)
     sentence = encode("sentences", sentences)
     on_progress("learning the map to CLIP's space")
-    to_clip = _clip_map(knowledge, gloss, place, encode)
+    to_clip = map_to_clip(knowledge, gloss=gloss, place=place, encode=encode)
+    gloss, name, sentence = _main_directions(
+        *(_join(rows, to_clip(rows)) for rows in (gloss, name, sentence)), dim=dim
+    )
+    hierarchy = json.loads((knowledge / "hierarchy.json").read_text(encoding="utf-8"))
+    parents = parent_sums(hierarchy, [row["wnid"] for row in synsets], gloss)
+    table = _Table()
+    _add_meanings(
+        table, meanings, synsets=synsets, place=place, gloss=gloss, parents=parents,
+        name_of=dict(zip(lemmas, name, strict=True)),
+    )  # fmt: skip
+    for text, vector in zip(sentences, sentence, strict=True):
+        table.add(unit(vector), ("sentences", text))
+    on_progress("training the tokenizer")
+    tokenizer_json = train_word_pieces([row["text"] for row in table.rows], vocab_size)
+    buffer = io.BytesIO()
+    np.save(buffer, np.stack(table.vectors).astype(np.float16))
+    (out / "texts.jsonl").unlink(missing_ok=True)  # written last: with it the folder is complete
+    write_file(out / "vectors.npy", buffer.getvalue())
+    write_file(out / "tokenizer.json", tokenizer_json.encode())
+    write_file(out / "texts.jsonl", "".join(json.dumps(row) + "\n" for row in table.rows).encode())
+    on_progress(f"{len(table.rows)} texts, {len(table.vectors)} targets of {dim} dimensions")
 
-    def join(rows: _Floats) -> _Floats:
-        return np.concatenate([np.sqrt(1 - _CLIP_SHARE) * rows, np.sqrt(_CLIP_SHARE) * to_clip(rows)], axis=1)
 
-    gloss_j, name_j, sentence_j = join(gloss), join(name), join(sentence)
-    sample = np.concatenate([gloss_j[::4], name_j[::8], sentence_j[::8]])
+class _Table:
+    """Targets, and the texts that should get them."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.vectors: list[_Floats] = []
+
+    def add(self, vector: _Floats, *texts: tuple[str, str]) -> int:
+        """Add a target with its (kind, text) pairs and return its row."""
+        self.vectors.append(vector)
+        place = len(self.vectors) - 1
+        self.rows += [{"kind": kind, "text": text, "row": place} for kind, text in texts]
+        return place
+
+
+def _join(rows: _Floats, in_clip: _Floats) -> _Floats:
+    """Both spaces beside each other, in the shares that were found to work best."""
+    return np.concatenate([np.sqrt(1 - _CLIP_SHARE) * rows, np.sqrt(_CLIP_SHARE) * in_clip], axis=1)
+
+
+def _main_directions(gloss: _Floats, name: _Floats, sentence: _Floats, *, dim: int) -> list[_Floats]:
+    """Cut three tables of vectors to the `dim` directions that matter most in a sample of all."""
+    sample = np.concatenate([gloss[::4], name[::8], sentence[::8]])
+    if min(sample.shape) < dim:
+        raise InputError(
+            f"A sample of the texts has {len(sample)} vectors of {sample.shape[1]} numbers; expected at "
+            f"least {dim} of either; give more texts or a smaller dim."
+        )
     directions = np.linalg.svd(sample, full_matrices=False)[2][:dim].T
-    gloss_j, name_j, sentence_j = (rows @ directions for rows in (gloss_j, name_j, sentence_j))
-    parents = _parent_sums(knowledge, synsets, place, gloss_j)
+    return [rows @ directions for rows in (gloss, name, sentence)]
 
-    rows: list[dict[str, Any]] = []
-    table: list[_Floats] = []
+
+def _add_meanings(
+    table: _Table,
+    meanings: Path,
+    *,
+    synsets: list[dict[str, Any]],
+    place: Mapping[str, int],
+    gloss: _Floats,
+    parents: _Floats,
+    name_of: Mapping[str, _Floats],
+) -> None:
+    """Add every name with a meaning, its definition, and the bare name as the mean of its senses."""
     senses: dict[str, list[tuple[int, int]]] = {}
-
-    def add(kind: str, text: str, row: int) -> None:
-        rows.append({"kind": kind, "text": text, "row": row})
-
     for line in meanings.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
-        i = place[entry["wnid"]]
+        i = place.get(entry["wnid"])
+        if i is None:
+            raise InputError(
+                f"{meanings} tells the meaning of {entry['wnid']!r}, which is none of the {len(place)} "
+                "nouns; expected both from one WordNet; build the meanings again."
+            )
+        ranks: dict[str, int] = dict(zip(synsets[i]["lemmas"], _ranks(synsets[i]), strict=True))
         for lemma, text in entry["texts"].items():
-            base = (
-                _unit(name_j[lemma_place[lemma]] + _GLOSS_WEIGHT * gloss_j[i])
-                if lemma in lemma_place
-                else gloss_j[i]
+            own = unit(name_of[lemma] + _GLOSS_WEIGHT * gloss[i]) if lemma in name_of else gloss[i]
+            row = table.add(
+                unit(own + parents[i]), ("meanings", text), ("sentences", f"{lemma}: {synsets[i]['gloss']}")
             )
-            table.append(_unit(base + parents[i]))
-            add("meanings", text, len(table) - 1)
-            add("sentences", f"{lemma}: {synsets[i]['gloss']}", len(table) - 1)
-            rank = dict(zip(synsets[i]["lemmas"], _ranks(synsets[i]), strict=True))
-            senses.setdefault(lemma, []).append(
-                (rank.get(lemma.replace(" ", "_"), rank.get(lemma, 9)), len(table) - 1)
-            )
+            rank = ranks.get(lemma.replace(" ", "_"), ranks.get(lemma, _UNRANKED))
+            senses.setdefault(lemma, []).append((rank, row))
     for lemma, found in senses.items():
-        total = sum(table[row] / max(rank, 1) ** 2 for rank, row in found)
-        table.append(_unit(total))
-        add("names", lemma, len(table) - 1)
-    for text, vector in zip(sentences, sentence_j, strict=True):
-        table.append(_unit(vector))
-        add("sentences", text, len(table) - 1)
-    on_progress("training the tokenizer")
-    tokenizer_json = _train_tokenizer([row["text"] for row in rows], vocab_size)
-    np.save(out / "vectors.npy", np.stack(table).astype(np.float16))
-    (out / "tokenizer.json").write_text(tokenizer_json, encoding="utf-8")
-    (out / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    on_progress(f"{len(rows)} texts, {len(table)} targets of {dim} dimensions")
+        total = sum((table.vectors[row] / max(rank, 1) ** 2 for rank, row in found), np.float32(0))
+        table.add(unit(total), ("names", lemma))
 
 
 def _ranks(synset: dict[str, Any]) -> list[int]:
     rank = synset["sense_rank"]
     return [int(r) for r in rank] if isinstance(rank, list) else [int(rank)] * len(synset["lemmas"])
-
-
-def _clip_map(
-    knowledge: Path, gloss: _Floats, place: dict[str, int], encode: Callable[[str, list[str]], _Floats]
-) -> _KernelRidge:
-    table = pq.read_table(knowledge / "teacher-clip-b32-names.parquet")
-    scale = np.array(json.loads(table.schema.metadata[b"scale"]), dtype=np.float32)
-    found = {row["name"]: row for row in table.to_pylist()}
-    names = sorted(found)
-    own = encode("clip-names", names)
-    clip = _unit(np.stack([np.asarray(_as_int8(found[n]["vec"]), dtype=np.float32) * scale for n in names]))
-    meaning = np.stack(
-        [gloss[place[found[n]["wnid"]]] if found[n]["wnid"] in place else own[i] for i, n in enumerate(names)]
-    )
-    return _KernelRidge(np.concatenate([own, meaning]), np.concatenate([clip, clip]).astype(np.float32))
-
-
-def _as_int8(value: Any) -> Any:
-    return np.frombuffer(value, dtype=np.int8) if isinstance(value, bytes) else value
-
-
-def _parent_sums(
-    knowledge: Path, synsets: list[dict[str, Any]], place: dict[str, int], gloss: _Floats
-) -> _Floats:
-    """For each synset, the vectors of what it is a kind of, fading with the distance."""
-    hierarchy = json.loads((knowledge / "hierarchy.json").read_text(encoding="utf-8"))
-    out = np.zeros_like(gloss)
-    for i, row in enumerate(synsets):
-        level = [row["wnid"]]
-        for depth in range(1, _N_PARENTS + 1):
-            level = [p for wnid in level for p in hierarchy.get(wnid, []) if p in place]
-            if not level:
-                break
-            out[i] += _PARENT_DECAY**depth * gloss[[place[wnid] for wnid in level]].mean(axis=0)
-    return out
 
 
 def _sentences(knowledge: Path) -> list[str]:
@@ -258,42 +263,24 @@ def _sentences(knowledge: Path) -> list[str]:
 
 
 def _cached_encoder(folder: Path, on_progress: Callable[[str], None]) -> Callable[[str, list[str]], _Floats]:
+    """The sentence encoder, whose vectors of a list of texts are kept as a file."""
     folder.mkdir(parents=True, exist_ok=True)
 
     def encode(name: str, texts: list[str]) -> _Floats:
-        path = folder / f"sentence-encoder-{name}.npy"
+        digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+        path = folder / f"sentence-encoder-{name}-{digest}.npy"
         if path.is_file():
-            rows = np.load(path, allow_pickle=False)
-            if len(rows) == len(texts):
-                return np.asarray(rows, dtype=np.float32)
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
         from hyperclip.models.sentence_encoder import SentenceEncoder
 
         on_progress(f"encoding {len(texts)} {name}")
         rows = SentenceEncoder().encode(texts)
-        np.save(path, rows.astype(np.float16))
+        buffer = io.BytesIO()
+        np.save(buffer, rows.astype(np.float16))
+        write_file(path, buffer.getvalue())
         return rows
 
     return encode
-
-
-def _train_tokenizer(texts: list[str], vocab_size: int) -> str:
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=40))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True, strip_accents=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=vocab_size,
-        special_tokens=["[PAD]", "[UNK]", "[CLS]"],
-        limit_alphabet=80,
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A", special_tokens=[("[CLS]", tokenizer.token_to_id("[CLS]"))]
-    )
-    return str(tokenizer.to_str())
 
 
 def main(arguments: list[str] | None = None) -> None:
