@@ -17,6 +17,8 @@ from hyperclip.errors import InputError
 
 __all__ = ["AugmentConfig", "augment", "normalize_images"]
 
+_MAX_RESOLUTION = 0.75  # share of S: pictures that are shrunk less than this look as before
+
 
 @dataclass(frozen=True, kw_only=True)
 class AugmentConfig:
@@ -38,12 +40,21 @@ class AugmentConfig:
     max_blur_px: float = 1.5
 
     def __post_init__(self) -> None:
-        if not 0 < self.min_area <= 1 or self.max_stretch < 1:
-            raise InputError(
-                "A crop is out of range; expected 0 < min_area <= 1 <= max_stretch; correct the recipe."
-            )
-        if not (0 <= self.low_resolution <= 1 and 0 <= self.blur <= 1 and 0 < self.min_resolution <= 1):
-            raise InputError("A share of the augmentation is outside [0, 1]; correct the recipe.")
+        limits = {
+            "min_area": (0.01, 1.0),
+            "max_stretch": (1.0, 10.0),
+            "color": (0.0, 1.0),
+            "low_resolution": (0.0, 1.0),
+            "min_resolution": (0.01, _MAX_RESOLUTION),
+            "blur": (0.0, 1.0),
+            "max_blur_px": (0.0, 6.0),
+        }
+        for key, (low, high) in limits.items():
+            if not low <= getattr(self, key) <= high:
+                raise InputError(
+                    f"augment.{key} is {getattr(self, key)}; expected from {low} to {high}; correct the "
+                    "recipe."
+                )
 
 
 def augment(images_BHW3: Tensor, size_px: int, *, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
@@ -74,7 +85,10 @@ def augment(images_BHW3: Tensor, size_px: int, *, config: AugmentConfig, rng: np
 def normalize_images(images_B3HW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """Subtract the mean and divide by the deviation of each color."""
     shape = (1, 3, 1, 1)
-    return (images_B3HW - torch.tensor(mean).reshape(shape)) / torch.tensor(std).reshape(shape)
+    mean_1311, std_1311 = (
+        torch.tensor(values, device=images_B3HW.device).reshape(shape) for values in (mean, std)
+    )
+    return (images_B3HW - mean_1311) / std_1311
 
 
 def _shrink_first(images: Tensor, size_px: int) -> Tensor:
@@ -120,7 +134,7 @@ def _recolor(images: Tensor, strength: float, rng: np.random.Generator) -> Tenso
 
 def _spoil_resolution(images: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
     rows = torch.from_numpy(np.flatnonzero(rng.random(len(images)) < config.low_resolution))
-    share = rng.uniform(config.min_resolution, 0.75)
+    share = rng.uniform(config.min_resolution, _MAX_RESOLUTION)
     if len(rows) == 0:
         return images
     size = images.shape[-1]

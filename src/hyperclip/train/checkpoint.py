@@ -1,6 +1,7 @@
 """Checkpoints: one file with everything that a run needs to go on exactly where it was."""
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -53,8 +54,14 @@ def save_checkpoint(
     if average is not None:
         state["average"] = average.state
     temporary = folder / f"{_NAME}.tmp"
-    torch.save(state, temporary)
-    os.replace(temporary, folder / _NAME)
+    try:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, folder / _NAME)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(
@@ -62,24 +69,36 @@ def load_checkpoint(
 ) -> int:
     """Restore a run; returns the number of finished steps, 0 where there is no checkpoint.
 
+    What the recipe says of learning rates and decay holds, not what it said when the checkpoint was made.
+
     Raises
     ------
     InputError
-        If the checkpoint belongs to another model.
+        If the checkpoint is damaged or belongs to another model.
     """
     path = folder / _NAME
     if not path.is_file():
         return 0
-    state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise InputError(
+            f"The checkpoint {path} is damaged ({type(error).__name__}); expected one that a training wrote; "
+            "delete it to begin anew."
+        ) from error
     try:
         model.load_state_dict(state["model"])
+        settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
+        for group, own in zip(optimizer.param_groups, settings, strict=True):
+            group.update(own)
         if average is not None:
             restored: dict[str, Tensor] = state["average"]
-            average.state = restored
-    except (KeyError, ValueError, RuntimeError) as error:
+            average.state = {key: restored[key].to(value.device) for key, value in average.state.items()}
+        return int(state["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"{path} does not fit this recipe ({str(error).splitlines()[0][:300]}); "
+            f"{path} does not fit this recipe ({reason}); expected the checkpoint of the same model; "
             "continue with the recipe that wrote it, or choose an empty folder."
         ) from error
-    return int(state["step"])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from hyperclip.bundle.manifest import TextSpec
-from hyperclip.data.text_targets import TextTargets
+from hyperclip.data.text_targets import KINDS, TextTargets
 from hyperclip.errors import InputError
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
 from hyperclip.runtime.texts import MEANING_WEIGHT
@@ -108,8 +108,8 @@ class ClassTexts:
         for count in np.unique(n_tokens):
             places = np.flatnonzero(n_tokens == count)
             for some in np.array_split(places, range(64, len(places), 64)):
-                ids = torch.from_numpy(token_ids[some, :count])
-                pooled = self._encoder.pool(ids, torch.ones_like(ids)).float()
+                ids = torch.from_numpy(token_ids[some, :count]).to(self._encoder.proj.weight.device)
+                pooled = self._encoder.pool(ids, torch.ones_like(ids)).float().cpu()
                 self._features.update(zip([texts[i] for i in some], pooled.unbind(0), strict=True))
 
     def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
@@ -127,10 +127,10 @@ class ClassTexts:
         out = self.embed(names, wnids)
         for i, (name, wnid) in enumerate(zip(names, wnids, strict=True)):
             _, meaning = self.texts_of(name, wnid)
-            row = known.get((1, meaning.lower()))
-            if row is not None:
-                own = targets.vectors[known.get((0, name.lower()), row)].astype(np.float32)
-                total = own + MEANING_WEIGHT * targets.vectors[row].astype(np.float32)
+            taught = known.get((KINDS.index("meanings"), meaning.lower()))
+            if taught is not None:
+                own = targets.vectors[known.get((KINDS.index("names"), name.lower()), taught)]
+                total = own.astype(np.float32) + MEANING_WEIGHT * targets.vectors[taught].astype(np.float32)
                 out[i] = total / np.linalg.norm(total)
         return out
 
@@ -139,9 +139,9 @@ class ClassTexts:
     ) -> np.ndarray[Any, np.dtype[np.float32]]:
         """Class embeddings (C, E) as an array, by the encoder as it is now."""
         with torch.no_grad():
-            rows: np.ndarray[Any, np.dtype[np.float32]] = self.class_embeddings(
-                self.features(names, wnids), self._encoder
-            ).numpy()
+            features = self.features(names, wnids).to(self._encoder.proj.weight.device)
+            rows: np.ndarray[Any, np.dtype[np.float32]]
+            rows = self.class_embeddings(features, self._encoder).cpu().numpy()
         return rows
 
 

@@ -5,32 +5,33 @@ A run folder holds ``recipe.toml`` (resolved), ``checkpoint.pt``, ``metrics.json
 bit for bit: batches are functions of the step, the learning rate too, and each step seeds PyTorch.
 """
 
-import dataclasses
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import send_to_device
 from torch import nn
 
 from hyperclip.errors import InputError
 from hyperclip.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
 from hyperclip.train.log import RunLog
-from hyperclip.train.objective import Objective, find_objective
+from hyperclip.train.objective import Objective, check_objective, find_objective
 from hyperclip.train.recipe import (
     OptimizerConfig,
     RunConfig,
     apply_overrides,
+    did_you_mean,
     from_mapping,
     read_toml,
-    to_toml,
 )
+from hyperclip.train.run_folder import describe_run, resolved_recipe, run_folder
 
 __all__ = ["fit", "learning_rate"]
 
@@ -64,7 +65,8 @@ def fit(
     overrides : list of str, optional
         ``section.key=value``.
     out : Path, optional
-        The run folder; by default ``runs/NAME-OF-THE-RECIPE`` in the current folder.
+        The run folder, whose parent must exist; by default ``runs/NAME-OF-THE-RECIPE`` in the current
+        folder.
     stop_after : int, optional
         Stop after so many steps in all, with a checkpoint, as an interruption would.
     on_step : callable, optional
@@ -74,74 +76,97 @@ def fit(
     -------
     Path
         The run folder.
+
+    Raises
+    ------
+    InputError
+        If the recipe or what it names cannot be used, the folder holds another model's checkpoint, or
+        the loss is no longer finite.
     """
     values = apply_overrides(read_toml(recipe), overrides or [])
-    unknown = set(values) - {"run", "optimizer", values.get("run", {}).get("objective", "")}
-    if unknown or "run" not in values:
-        raise InputError(
-            f"The recipe {recipe} has the sections {', '.join(sorted(values)) or 'none'}; expected run, optimizer "
-            "and one named after run.objective; rename or remove the others."
-        )
-    run = from_mapping(RunConfig, values["run"], where="run")
-    optimizer_config = from_mapping(OptimizerConfig, values.get("optimizer", {}), where="optimizer")
+    run, optimizer_config = _read_sections(values, recipe)
+    folder = run_folder(recipe, out)
     if run.n_threads:
         torch.set_num_threads(run.n_threads)
-    folder = Path("runs") / recipe.stem if out is None else out
-    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(run.seed)
     objective = find_objective(run.objective, values.get(run.objective, {}), seed=run.seed)
-    _describe(folder, values, run, objective.model)
-    _Loop(run, optimizer_config, objective, folder).run(stop_after or run.n_steps, on_step)
+    folder.mkdir(parents=out is None, exist_ok=True)
+    _Loop(run, optimizer_config, objective, folder).run(stop_after, on_step)
     return folder
+
+
+def _read_sections(values: dict[str, Any], recipe: Path) -> tuple[RunConfig, OptimizerConfig]:
+    """Read what every recipe has, and refuse sections that this one must not have."""
+    if "run" not in values:
+        raise InputError(
+            f"The recipe {recipe} has no section [run]; expected one with objective and n_steps; add it."
+        )
+    run = from_mapping(RunConfig, values["run"], where="run")
+    check_objective(run.objective)
+    known = ("run", "optimizer", run.objective)
+    for name in values:
+        if name not in known:
+            raise InputError(f"{name} is not a section of a recipe; {did_you_mean(name, known)}")
+    return run, from_mapping(OptimizerConfig, values.get("optimizer", {}), where="optimizer")
 
 
 class _Loop:
     def __init__(self, run: RunConfig, config: OptimizerConfig, objective: Objective, folder: Path) -> None:
         self._run, self._config, self._objective, self._folder = run, config, objective, folder
-        self._accelerator = Accelerator(
-            cpu=not torch.cuda.is_available(), mixed_precision="bf16" if run.precision == "bfloat16" else "no"
-        )
+        self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
         optimizer = torch.optim.AdamW(
             _parameter_groups(objective.model, config), betas=(0.9, config.beta2), eps=1e-8
         )
-        self._average = WeightAverage(objective.model, run.ema_decay) if run.ema_decay else None
-        self._first = load_checkpoint(
-            folder, model=objective.model, optimizer=optimizer, average=self._average
-        )
         self._model, self._optimizer = self._accelerator.prepare(objective.model, optimizer)
+        self._average = WeightAverage(self._unwrapped, run.ema_decay) if run.ema_decay else None
+        self._first = load_checkpoint(
+            folder, model=self._unwrapped, optimizer=optimizer, average=self._average
+        )
         self._log = RunLog(folder, first_step=self._first)
+        self._describe()
 
-    def run(self, last: int, on_step: OnStep | None) -> None:
+    def run(self, stop_after: int | None, on_step: OnStep | None) -> None:
+        """Train up to the last step, or to `stop_after`."""
+        last = self._run.n_steps if stop_after is None else min(stop_after, self._run.n_steps)
+        try:
+            if self._first < last:
+                self._train(last, on_step)
+            if max(last, self._first) >= self._run.n_steps:
+                with self._averaged():
+                    self._objective.finish(self._unwrapped, self._folder)
+            self._log.draw()
+            self._describe()
+        finally:
+            self._log.close()
+
+    def _train(self, last: int, on_step: OnStep | None) -> None:
         last_saved = time.monotonic()
         waited = spent = 0.0
+        n_timed = 0
         with ThreadPoolExecutor(max_workers=1) as ahead:
             future = ahead.submit(self._objective.batch, self._first)
             for step in range(self._first, last):
                 started = time.monotonic()
                 batch = future.result()
                 waited += time.monotonic() - started
-                if step + 1 < self._run.n_steps:
+                if step + 1 < last:
                     future = ahead.submit(self._objective.batch, step + 1)
                 figures = self._step(batch, step)
                 spent += time.monotonic() - started
+                n_timed += 1
                 done = step + 1
-                is_last = done == last
-                if done % self._run.log_every == 0 or is_last:
-                    figures |= {"seconds_per_step": spent / self._run.log_every, "wait_share": waited / spent}
+                if done % self._run.log_every == 0 or done == self._run.n_steps:
+                    figures |= {"seconds_per_step": spent / n_timed, "wait_share": waited / max(spent, 1e-9)}
                     self._log.write(done, figures)
                     waited = spent = 0.0
+                    n_timed = 0
                     if on_step is not None:
                         on_step(done, self._run.n_steps, figures)
                 if done % self._run.evaluate_every == 0 or done == self._run.n_steps:
                     self._evaluate(done, on_step)
-                if is_last or time.monotonic() - last_saved > 60 * self._run.checkpoint_minutes:
+                if done == last or time.monotonic() - last_saved > 60 * self._run.checkpoint_minutes:
                     self._save(done)
                     last_saved = time.monotonic()
-        if last >= self._run.n_steps:
-            with self._averaged():
-                self._objective.finish(self._unwrapped, self._folder)
-        self._log.draw()
-        self._log.close()
 
     @property
     def _unwrapped(self) -> nn.Module:
@@ -154,16 +179,15 @@ class _Loop:
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.peak_lr * share * group["lr_factor"]
         self._model.train()
-        with self._accelerator.autocast():
+        if self._accelerator.device.type != "cpu":
+            batch = send_to_device(batch, self._accelerator.device)
+        with self._autocast():
             loss, figures = self._objective.loss(self._model, batch, step)
-        if not torch.isfinite(loss):
-            raise InputError(
-                f"The loss is {loss.item()} at step {step}; expected a finite number; "
-                "lower optimizer.peak_lr or use run.precision = 'float32'."
-            )
+        _check_finite("loss", float(loss.detach()), step)
         self._optimizer.zero_grad(set_to_none=True)
         self._accelerator.backward(loss)
         norm = self._accelerator.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm)
+        _check_finite("length of the gradient", float(norm), step)
         self._optimizer.step()
         if self._average is not None:
             self._average.update(self._unwrapped, step)
@@ -174,7 +198,7 @@ class _Loop:
         } | figures
 
     def _evaluate(self, step: int, on_step: OnStep | None) -> None:
-        with torch.no_grad(), self._averaged(), self._accelerator.autocast():
+        with torch.no_grad(), self._averaged(), self._autocast():
             self._unwrapped.eval()
             figures = self._objective.evaluate(self._unwrapped)
         figures = {f"eval/{key}": value for key, value in figures.items()}
@@ -182,6 +206,18 @@ class _Loop:
         self._log.draw()
         if on_step is not None:
             on_step(step, self._run.n_steps, figures)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        """The run's precision. Accelerate could set it too, but only once in a process."""
+        is_half = self._run.precision == "bfloat16"
+        return torch.autocast(self._accelerator.device.type, dtype=torch.bfloat16, enabled=is_half)
+
+    def _describe(self) -> None:
+        describe_run(
+            self._folder, self._run, rows=self._log.rows,
+            recipe=resolved_recipe(self._run, self._config, self._objective.config),
+            n_parameters=sum(p.numel() for p in self._unwrapped.parameters()),
+        )  # fmt: skip
 
     def _save(self, step: int) -> None:
         optimizer = getattr(self._optimizer, "optimizer", self._optimizer)
@@ -204,16 +240,36 @@ class _Loop:
             model.load_state_dict(own)
 
 
+def _check_finite(what: str, value: float, step: int) -> None:
+    """Stop before a step that would spoil all weights: the last checkpoint stays good."""
+    if not math.isfinite(value):
+        raise InputError(
+            f"The {what} is {value} at step {step}; expected a finite number; "
+            "lower optimizer.peak_lr or use run.precision = 'float32'."
+        )
+
+
 def _parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
     """Group by learning-rate factor and by weight decay (none on vectors, scales and biases)."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    used: set[str] = set()
     for name, parameter in model.named_parameters():
         prefixes = [prefix for prefix in config.lr_factors if name.startswith(prefix)]
+        used.update(prefixes)
         factor = config.lr_factors[max(prefixes, key=len)] if prefixes else 1.0
         if factor == 0 or not parameter.requires_grad:
             parameter.requires_grad_(False)
             continue
         groups.setdefault((factor, parameter.dim() > 1), []).append(parameter)
+    for prefix in sorted(set(config.lr_factors) - used):
+        _LOGGER.warning(
+            "optimizer.lr_factors names %r, with which no parameter of this model begins.", prefix
+        )
+    if not groups:
+        raise InputError(
+            f"optimizer.lr_factors is {config.lr_factors}, which freezes every parameter; expected one that "
+            "learns; raise a factor above 0."
+        )
     return [
         {
             "params": parameters,
@@ -223,19 +279,3 @@ def _parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[st
         }
         for (factor, is_matrix), parameters in groups.items()
     ]
-
-
-def _describe(folder: Path, values: dict[str, Any], run: RunConfig, model: nn.Module) -> None:
-    full = dict(values) | {"run": dataclasses.asdict(run)}
-    (folder / "recipe.toml").write_text(to_toml(full).strip() + "\n", encoding="utf-8")
-    n_parameters = sum(p.numel() for p in model.parameters())
-    (folder / "README.md").write_text(
-        f"# Run `{folder.name}`\n\n{run.description or 'No description was given.'}\n\n"
-        f"Objective `{run.objective}`, {run.n_steps} steps, seed {run.seed}, {run.precision}, "
-        f"{n_parameters:,} parameters.\n\n"
-        "- `recipe.toml`: the recipe as it was resolved; `hyperclip train recipe.toml -o THIS-FOLDER` goes on\n"
-        "- `metrics.jsonl`, `curves.png`, `tensorboard/`: what was measured on the way\n"
-        "- `checkpoint.pt`: weights, optimizer and step (safe to load with `weights_only=True`)\n"
-        "- `weights.safetensors`: what the run gave, once it is finished\n",
-        encoding="utf-8",
-    )

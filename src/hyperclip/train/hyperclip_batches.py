@@ -6,6 +6,7 @@ asked, no context), part is drawn for the tasks of the step, so that several con
 Legend: B images, N leaves, R tasks with a context or without, C classes of a task, W pooled text width.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,14 @@ class SetConfig:
     n_held_out: int = 0
     """Last pictures of the cache that training never sees."""
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.share < math.inf or not 0 <= self.soft_weight <= 1 or self.n_held_out < 0:
+            raise InputError(
+                f"The set {self.cache} has share = {self.share}, soft_weight = {self.soft_weight} and "
+                f"n_held_out = {self.n_held_out}; expected a share of 0 or more, a weight in [0, 1] and 0 "
+                "pictures or more; correct the recipe."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -57,48 +66,62 @@ class DataConfig:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
-        if not self.sets:
+        if not sum(one.share for one in self.sets) > 0:
             raise InputError(
-                "data.sets is empty; expected at least one set of pictures; add [[hyperclip.data.sets]]."
+                "data.sets holds no set with a share above 0; expected at least one set of pictures; add "
+                "[[hyperclip.data.sets]]."
             )
-        if self.size_weights and len(self.size_weights) != len(self.sizes_px):
-            raise InputError("data.size_weights and data.sizes_px differ in length; give one weight a size.")
-        if any(size % 32 for size in self.sizes_px):
+        if not self.sizes_px or any(size < 32 or size % 32 for size in self.sizes_px):
             raise InputError(
-                f"data.sizes_px holds {self.sizes_px}; expected multiples of 32; correct the recipe."
+                f"data.sizes_px is {self.sizes_px}; expected multiples of 32; correct the recipe."
+            )
+        weights = self.size_weights
+        if weights and (len(weights) != len(self.sizes_px) or min(weights) < 0 or not sum(weights) > 0):
+            raise InputError(
+                f"data.size_weights is {weights}; expected a weight of 0 or more for each of "
+                f"{len(self.sizes_px)} sizes; correct the recipe."
+            )
+        if self.batch_size < 1 or self.n_tasks < 0 or not 0 <= self.task_share <= 1:
+            raise InputError(
+                f"data has batch_size = {self.batch_size}, n_tasks = {self.n_tasks} and task_share = "
+                f"{self.task_share}; expected at least 1, at least 0 and a share of 1; correct the recipe."
             )
 
 
 class TaskBatch(NamedTuple):
     """One task and its pictures."""
 
-    features_C2W: Tensor
+    features_C2W: Tensor  # noqa: N815 (shape letters)
     has_context: bool
     rows: slice
-    target_BC: Tensor
-    weight_B: Tensor
+    target_BC: Tensor  # noqa: N815
+    weight_B: Tensor  # noqa: N815
 
 
 class Batch(NamedTuple):
     """Neutral pictures first, then those of each task."""
 
-    images_B3HW: Tensor
-    leaf_target_BN: Tensor
+    images_B3HW: Tensor  # noqa: N815
+    leaf_target_BN: Tensor  # noqa: N815
     n_neutral: int
     tasks: list[TaskBatch]
 
 
 class _Set:
+    """One set of pictures with its labels as leaves."""
+
     def __init__(
         self, config: SetConfig, n_leaves: int, to_leaf: npt.NDArray[np.int64], skip: set[int]
     ) -> None:
         self.cache = ImageCache.open(Path(config.cache))
+        self._path = config.cache
         self.share, self._soft_weight, self._n_leaves = config.share, config.soft_weight, n_leaves
         soft_path = self.cache.folder / "soft.npy"
         self._soft = np.load(soft_path, mmap_mode="r", allow_pickle=False) if soft_path.is_file() else None
         labels = self.cache.labels
+        self._check(n_leaves, len(to_leaf))
         self._labels = np.where(labels >= 0, to_leaf[np.maximum(labels, 0)], -1)
-        n_train = len(self.cache) - config.n_held_out
+        n_train = max(len(self.cache) - config.n_held_out, 0)
         best = self._labels.copy()
         if self._soft is not None:
             logits = np.asarray(self._soft, dtype=np.float32)
@@ -111,8 +134,28 @@ class _Set:
         usable &= ~np.isin(self._labels, sorted(skip))
         self.rows = np.flatnonzero(usable)
         self.best = np.where(usable, best, -1)
+        if not len(self.rows) and config.share:
+            raise InputError(
+                f"The cache {config.cache} has no picture to train on among {len(labels)}, of which the last "
+                f"{config.n_held_out} are held out; expected labels of known classes, or soft.npy; choose "
+                "another cache."
+            )
+
+    def _check(self, n_leaves: int, n_labels: int) -> None:
+        """Refuse labels that lead out of the class list."""
+        if self.cache.labels.max(initial=-1) >= n_labels:
+            raise InputError(
+                f"The cache {self._path} has the label {self.cache.labels.max()}; expected labels below "
+                f"{n_labels}, the number of classes in hyperclip.label_classes; give the list of that cache."
+            )
+        if self._soft is not None and self._soft.shape != (len(self.cache), n_leaves):
+            raise InputError(
+                f"soft.npy of the cache {self._path} has shape {self._soft.shape}; expected "
+                f"{(len(self.cache), n_leaves)}, a logit for each of hyperclip.classes; make it for them."
+            )
 
     def leaf_target(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Leaf probabilities of some pictures, shape (B, N)."""
         hard = np.zeros((len(rows), self._n_leaves), dtype=np.float32)
         label = self._labels[rows]
         known = label >= 0
@@ -123,7 +166,8 @@ class _Set:
         soft = np.exp(logits - logits.max(axis=1, keepdims=True))
         soft /= soft.sum(axis=1, keepdims=True)
         weight = np.where(known, self._soft_weight, 1.0)[:, None].astype(np.float32)
-        return (1 - weight) * hard + weight * soft
+        mixed: npt.NDArray[np.float32] = (1 - weight) * hard + weight * soft
+        return mixed
 
 
 class BatchMaker:
@@ -206,6 +250,11 @@ class BatchMaker:
             names = np.flatnonzero(shares.any(axis=1))
             if len(names) >= 2 or len(task.names) < 2 <= len(names) + 1:
                 break
+        if not len(names):
+            raise InputError(
+                "No name of twenty tasks has pictures; expected some; give pictures of more classes, or "
+                "lower hyperclip.tasks.inner_nodes and distractor_share."
+            )
         found = []
         for name in rng.choice(names, size=count):
             leaf = int(rng.choice(np.flatnonzero(shares[name])))

@@ -20,8 +20,10 @@ from hyperclip.data.augment import normalize_images
 from hyperclip.data.cache import ImageCache
 from hyperclip.data.fixed_tasks import neighbor_tasks
 from hyperclip.data.hierarchy import Hierarchy
+from hyperclip.errors import InputError
 from hyperclip.models import HyperCLIP, TextEncoder
 from hyperclip.train.class_texts import ClassTexts
+from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
 
 __all__ = ["Evaluation", "EvaluationConfig"]
 
@@ -37,6 +39,17 @@ class EvaluationConfig:
     n_tasks: int = 12
     n_classes: int = 10
 
+    def __post_init__(self) -> None:
+        if self.n_images < 1 or self.n_tasks < 2 or self.n_classes < 2:
+            raise InputError(
+                f"evaluation has n_images = {self.n_images}, n_tasks = {self.n_tasks} and n_classes = "
+                f"{self.n_classes}; expected at least one picture and two of the others; raise them."
+            )
+        if self.size_px < 32 or self.size_px % 32:
+            raise InputError(
+                f"evaluation.size_px is {self.size_px}; expected a multiple of 32; correct the recipe."
+            )
+
 
 class Evaluation:
     """Figures of a model on held-out pictures; see the module's docstring."""
@@ -50,12 +63,21 @@ class Evaluation:
         held_out: tuple[int, ...],
         to_leaf: npt.NDArray[np.int64],
     ) -> None:
-        self._config, self._hierarchy, self._texts, self._held_out = config, hierarchy, texts, held_out
+        self._config, self._texts, self._held_out = config, texts, held_out
+        self._device = torch.device("cpu")
         if not config.cache:
             return
         cache = ImageCache.open(Path(config.cache))
-        self._pixels = np.array(cache.images[len(cache) - config.n_images :])
-        self._leaf = to_leaf[cache.labels[len(cache) - config.n_images :]]
+        labels = cache.labels[-config.n_images :]
+        known = np.flatnonzero((labels >= 0) & (labels < len(to_leaf)))
+        known = known[to_leaf[labels[known]] >= 0]
+        if not len(known):
+            raise InputError(
+                f"The last {len(labels)} pictures of {config.cache} show none of the classes; expected "
+                "labels of hyperclip.label_classes; choose another evaluation.cache."
+            )
+        self._pixels = np.array(cache.images[-config.n_images :][known])
+        self._leaf = to_leaf[labels[known]]
         self._classes = np.unique(self._leaf)
         names = [hierarchy.leaf_names[leaf] for leaf in self._classes]
         wnids = [hierarchy.wnids[leaf] for leaf in self._classes]
@@ -70,7 +92,9 @@ class Evaluation:
         if not self._config.cache:
             return {}
         assert isinstance(model.text_encoder, TextEncoder)
-        class_emb = self._texts.class_embeddings(self._features, model.text_encoder)
+        self._device = next(model.parameters()).device
+        features = self._features.to(self._device)
+        class_emb = self._texts.class_embeddings(features, model.text_encoder)
         neutral = self._embed(model, np.arange(len(self._pixels)), None)
         place = {leaf: i for i, leaf in enumerate(self._classes)}
         target = np.array([place[leaf] for leaf in self._leaf])
@@ -94,7 +118,9 @@ class Evaluation:
     def _swap_test(
         self, model: HyperCLIP, class_emb: Tensor, target: npt.NDArray[np.int64]
     ) -> dict[str, float]:
-        own, swapped, deltas = [], [], []
+        own: list[float] = []
+        swapped: list[float] = []
+        deltas: list[Tensor] = []
         for i, task in enumerate(self._tasks):
             rows = np.flatnonzero(np.isin(target, task))
             other = self._tasks[(i + 1) % len(self._tasks)]
@@ -118,10 +144,10 @@ class Evaluation:
         size = self._config.size_px
         for start in range(0, len(rows), 64):
             pixels = torch.from_numpy(self._pixels[rows[start : start + 64]])
-            images = pixels.permute(0, 3, 1, 2).float() / 255
+            images = pixels.to(self._device).permute(0, 3, 1, 2).float() / 255
             if images.shape[-1] != size:
                 images = functional.interpolate(images, size=(size, size), mode="bicubic", antialias=True)
-            images = normalize_images(images.clamp(0, 1), (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+            images = normalize_images(images.clamp(0, 1), IMAGE_MEAN, IMAGE_STD)
             parts.append(
                 model.embed_images(images.contiguous(memory_format=torch.channels_last), delta).float()
             )
@@ -134,13 +160,13 @@ class Evaluation:
         """Accuracy among `classes` on the pictures that belong to one of them."""
         rows = np.flatnonzero(np.isin(target, classes))
         logits = model.head.logits(embedding[rows], model.make_head(class_emb[classes]))
-        found = np.asarray(classes)[logits.argmax(dim=1).numpy()]
+        found = np.asarray(classes)[logits.argmax(dim=1).cpu().numpy()]
         return float((found == target[rows]).mean())
 
     def _without_own_concepts(
         self, model: HyperCLIP, embedding: Tensor, class_emb: Tensor, target: npt.NDArray[np.int64]
     ) -> float:
-        """Neighbor tasks where the asked classes' own concepts are taken away: names the trunk never learnt."""
+        """Neighbor tasks without the asked classes' own concepts, as if the trunk had never learnt them."""
         found = []
         for task in self._tasks:
             rows = np.flatnonzero(np.isin(target, task))
@@ -151,5 +177,5 @@ class Evaluation:
             weight[:, self._classes[task]] = 0
             weight = weight / weight.sum(dim=1, keepdim=True)
             logits = model.head.logits(masked, head._replace(weight_CD=weight))
-            found.append(float((np.asarray(task)[logits.argmax(dim=1).numpy()] == target[rows]).mean()))
+            found.append(float((np.asarray(task)[logits.argmax(dim=1).cpu().numpy()] == target[rows]).mean()))
         return float(np.mean(found))

@@ -6,6 +6,7 @@ at all (adapting a trunk to labels and soft labels).
 Legend: B images, N leaves, R tasks, C classes of a task, E text dim, P generated parameters.
 """
 
+import copy
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hyperclip.bundle.atomic import write_file
 from hyperclip.data.hierarchy import Hierarchy
 from hyperclip.data.task_config import TaskConfig
 from hyperclip.data.tasks import TaskSampler
@@ -25,7 +27,7 @@ from hyperclip.data.text_targets import TextTargets
 from hyperclip.data.wordnet import read_classes, read_hierarchy
 from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder, mix_weights
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
 from hyperclip.train.hyperclip_batches import Batch, BatchMaker, DataConfig, TaskBatch
 from hyperclip.train.hyperclip_evaluation import Evaluation, EvaluationConfig
@@ -53,6 +55,10 @@ class ObjectiveConfig:
     between what the text encoder was taught and what it gives."""
     start_from: str = ""
     """Folder of a finished run of this objective whose image encoder is taken over."""
+    start_share: float = 1.0
+    """Share of that encoder's weights; the rest are those that `image_encoder.init` names."""
+    start_with_head: bool = False
+    """Take over that run's head too."""
     model: HyperCLIPConfig = field(default_factory=HyperCLIPConfig)
     data: DataConfig
     tasks: TaskConfig = field(default_factory=TaskConfig)
@@ -100,6 +106,7 @@ class HyperCLIPObjective:
         leaf_names, leaf_wnids = self.hierarchy.leaf_names, self.hierarchy.wnids[:n_leaves]
         self._leaf_features = self.texts.features(leaf_names, leaf_wnids)
         leaf_emb = torch.from_numpy(self.texts.embed(leaf_names, leaf_wnids))
+        _check_fit(config, n_leaves=n_leaves, text_dim=leaf_emb.shape[1])
         concepts = leaf_emb
         if config.text_targets and config.model.head.kind == "log_mixture":
             targets = TextTargets.open(Path(config.text_targets))
@@ -108,9 +115,10 @@ class HyperCLIPObjective:
         model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=concepts)
         model.set_center(leaf_emb)
         if config.start_from:
-            _start(model, Path(config.start_from))
+            _start(model, Path(config.start_from), share=config.start_share, with_head=config.start_with_head)
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
         self.held_out = _held_out(config, self.hierarchy)
+        to_leaf = _to_leaf(config, self.hierarchy)
         n_covering = self.hierarchy.n_covering
         # A class without pictures must not be a candidate either: it would only learn to be refused.
         unseen = set(self.held_out) if config.hold_out_pictures else set()
@@ -128,7 +136,7 @@ class HyperCLIPObjective:
         )  # fmt: skip
         self._evaluation = Evaluation(
             config.evaluation, hierarchy=self.hierarchy, texts=self.texts, held_out=self.held_out,
-            to_leaf=_to_leaf(config, self.hierarchy),
+            to_leaf=to_leaf,
         )  # fmt: skip
 
     def batch(self, step: int) -> Batch:
@@ -182,12 +190,13 @@ class HyperCLIPObjective:
 
     def finish(self, model: nn.Module, folder: Path) -> None:
         """Write ``weights.safetensors`` and ``model.json`` (the configuration) into the run folder."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "weights.safetensors")
         held = [self.hierarchy.wnids[leaf] for leaf in self.held_out]
         about = {"model": dataclasses.asdict(self.config.model), "held_out_wnids": held}
-        (folder / "model.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        write_file(folder / "model.json", json.dumps(about, indent=1).encode())
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        write_file(folder / "weights.safetensors", save(weights))
 
     def _class_embeddings(self, model: HyperCLIP, tasks: list[TaskBatch]) -> list[Tensor]:
         encoder = model.text_encoder
@@ -201,14 +210,15 @@ class HyperCLIPObjective:
         given = [e for e, task in zip(embeddings, batch.tasks, strict=True) if task.has_context]
         if model.hypernetwork is None or not given:
             return None, None
-        index = torch.zeros(len(batch.images_B3HW), dtype=torch.int64)
+        device = batch.images_B3HW.device
+        index = torch.zeros(len(batch.images_B3HW), dtype=torch.int64, device=device)
         row = 0
         for task in batch.tasks:
             if task.has_context:
                 row += 1
                 index[task.rows] = row
         padded = nn.utils.rnn.pad_sequence(given, batch_first=True)
-        mask = torch.tensor([[c < len(e) for c in range(padded.shape[1])] for e in given])
+        mask = torch.tensor([[c < len(e) for c in range(padded.shape[1])] for e in given], device=device)
         delta = model.generate(padded, mask)
         assert delta is not None
         return torch.cat([torch.zeros_like(delta[:1]), delta]), index
@@ -232,30 +242,69 @@ class HyperCLIPObjective:
         return task_softmax_loss(logits, task.target_BC, weight_B=task.weight_B)
 
 
-def _start(model: HyperCLIP, run: Path) -> None:
-    """Take over the image encoder of an earlier run."""
+def _check_fit(config: ObjectiveConfig, *, n_leaves: int, text_dim: int) -> None:
+    """Refuse widths that do not meet, and an evaluation on pictures that training sees."""
+    head, hypernetwork = config.model.head, config.model.hypernetwork
+    widths = [
+        ("head.dim", head.dim, config.model.image_encoder.embedding_dim, "image_encoder.embedding_dim"),
+        ("head.text_dim", head.text_dim, text_dim, "the width of the text encoder"),
+    ]
+    if head.kind == "log_mixture":
+        widths.append(("head.dim", head.dim, n_leaves, "the number of classes, one concept each"))
+    if hypernetwork is not None:
+        widths.append(("hypernetwork.text_dim", hypernetwork.text_dim, text_dim, "the text encoder's width"))
+    for key, found, expected, what in widths:
+        if found != expected:
+            raise InputError(
+                f"hyperclip.model.{key} is {found}; expected {expected}, {what}; change one of them."
+            )
+    for one in config.data.sets:
+        if one.cache == config.evaluation.cache and one.n_held_out < config.evaluation.n_images:
+            raise InputError(
+                f"The set {one.cache} holds out {one.n_held_out} pictures, and {config.evaluation.n_images} "
+                "of them are evaluated; expected only such as training does not see; raise n_held_out."
+            )
+
+
+def _start(model: HyperCLIP, run: Path, *, share: float, with_head: bool) -> None:
+    """Take over the image encoder of an earlier run, mixed with the one that is there."""
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = run / "weights.safetensors"
-    if not path.is_file():
-        raise InputError(
-            f"start_from is {str(run)!r}, which holds no weights.safetensors; finish that run first."
-        )
     prefix = "image_encoder."
-    given = {k.removeprefix(prefix): v for k, v in load_file(path).items() if k.startswith(prefix)}
+    before = copy.deepcopy(model.image_encoder)
     try:
+        state = load_file(path)
+        given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
         model.image_encoder.load_state_dict(given)
-    except RuntimeError as error:
+        if with_head:
+            head = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
+            model.head.load_state_dict(head)
+    except (OSError, SafetensorError) as error:
         raise InputError(
-            f"{path} holds another image encoder ({str(error)[:500]}); use the same one."
+            f"hyperclip.start_from is {str(run)!r}, whose weights.safetensors cannot be read "
+            f"({type(error).__name__}); expected a finished run; finish that one first."
         ) from error
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InputError(
+            f"{path} holds another image encoder or head ({reason}); expected that of this recipe; "
+            "use the same."
+        ) from error
+    mix_weights(model.image_encoder, before, share=share)
 
 
 def _held_out(config: ObjectiveConfig, hierarchy: Hierarchy) -> tuple[int, ...]:
     if not config.n_held_out_classes:
         return ()
     wnids = [entry["wnid"] for entry in read_classes(config.held_out_from or config.classes)]
-    leaves = sorted(hierarchy.leaf_index[w] for w in wnids if w in hierarchy.leaf_index)
+    leaves = sorted({hierarchy.leaf_index[w] for w in wnids if w in hierarchy.leaf_index})
+    if config.n_held_out_classes > len(leaves):
+        raise InputError(
+            f"hyperclip.n_held_out_classes is {config.n_held_out_classes}; expected at most {len(leaves)}, "
+            "the classes there are to hold out; lower it."
+        )
     picked = np.random.default_rng(0).choice(leaves, size=config.n_held_out_classes, replace=False)
     return tuple(sorted(int(leaf) for leaf in picked))
 

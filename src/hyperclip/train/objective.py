@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hyperclip.errors import InputError
 
-__all__ = ["Objective", "find_objective"]
+__all__ = ["Objective", "check_objective", "find_objective"]
 
 
 class Objective(Protocol):
@@ -18,6 +18,8 @@ class Objective(Protocol):
     uninterrupted one without any state of a loader.
     """
 
+    config: Any
+    """A frozen dataclass: the recipe's section, resolved."""
     model: nn.Module
 
     def batch(self, step: int) -> Any:
@@ -51,8 +53,13 @@ OBJECTIVES: dict[str, Callable[[Mapping[str, Any], int], Objective]] = {
 }
 
 
-def find_objective(name: str, values: Mapping[str, Any], *, seed: int) -> Objective:
-    """Build the objective that a recipe names from its section of the same name."""
+def check_objective(name: str) -> None:
+    """Raise `InputError` if there is no such objective."""
     if name not in OBJECTIVES:
         raise InputError(f"run.objective is {name!r}; expected one of {', '.join(OBJECTIVES)}; choose one.")
+
+
+def find_objective(name: str, values: Mapping[str, Any], *, seed: int) -> Objective:
+    """Build the objective that a recipe names from its section of the same name."""
+    check_objective(name)
     return OBJECTIVES[name](values, seed)

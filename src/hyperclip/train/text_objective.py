@@ -6,7 +6,9 @@ device"), and has to give the vector that the sentence encoder has for the full 
 Legend: n texts, T tokens, E text dim.
 """
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hyperclip.data.text_targets import TextTargets
+from hyperclip.bundle.atomic import write_file
+from hyperclip.data.text_targets import KINDS, TextTargets
 from hyperclip.errors import InputError
 from hyperclip.losses import embedding_distillation, relational_distillation
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
-from hyperclip.train.recipe import from_mapping
+from hyperclip.train.recipe import did_you_mean, from_mapping
 
 __all__ = ["TextConfig", "TextObjective", "from_recipe"]
 
@@ -43,6 +46,28 @@ class TextConfig:
     template_share: float = 0.15
     """Share of names that are read inside a template; the target stays that of the bare name."""
     held_out_share: float = 0.02
+    """Share of the texts of each kind that training never reads."""
+
+    def __post_init__(self) -> None:
+        for kind, share in self.shares.items():
+            if kind not in KINDS:
+                raise InputError(f"text.shares.{kind} is no kind of text; {did_you_mean(kind, KINDS)}")
+            if not 0 <= share < math.inf:
+                raise InputError(f"text.shares.{kind} is {share}; expected 0 or more; correct the recipe.")
+        if self.batch_size < 1 or not sum(round(s * self.batch_size) for s in self.shares.values()):
+            raise InputError(
+                f"text.batch_size is {self.batch_size} and text.shares {self.shares}, which makes empty "
+                "batches; expected some texts; raise them."
+            )
+        if not self.templates or not all("{}" in template for template in self.templates):
+            raise InputError(
+                f"text.templates is {self.templates}; expected some texts with {{}} for the name; add it."
+            )
+        if not 0 <= self.template_share <= 1 or not 0 <= self.held_out_share < 1:
+            raise InputError(
+                f"text.template_share is {self.template_share} and text.held_out_share "
+                f"{self.held_out_share}; expected shares of 1; correct the recipe."
+            )
 
 
 def from_recipe(cls: type[TextConfig], values: Mapping[str, Any]) -> TextConfig:
@@ -56,10 +81,17 @@ class TextObjective:
     def __init__(self, config: TextConfig, *, seed: int) -> None:
         self.config, self._seed = config, seed
         self._targets = TextTargets.open(Path(config.data))
-        if self._targets.vectors.shape[1] != config.encoder.text_dim:
+        text_dim = self._targets.vectors.shape[1]
+        if text_dim != config.encoder.text_dim:
             raise InputError(
-                f"text.encoder.text_dim is {config.encoder.text_dim}; expected {self._targets.vectors.shape[1]}, "
-                f"the width of the targets in {config.data}; change one of them."
+                f"text.encoder.text_dim is {config.encoder.text_dim}; expected {text_dim}, the width of the "
+                f"targets in {config.data}; change one of them."
+            )
+        n_tokens = self._targets.n_tokens
+        if n_tokens > config.encoder.vocab_size:
+            raise InputError(
+                f"text.encoder.vocab_size is {config.encoder.vocab_size}; expected at least {n_tokens}, the "
+                f"size of the tokenizer in {config.data}; raise it."
             )
         self._tokenizer = self._targets.tokenizer(config.encoder.context_length)
         rng = np.random.default_rng([seed, 2**31])
@@ -69,6 +101,11 @@ class TextObjective:
             rows = rng.permutation(self._targets.rows_of(kind))
             n_held = int(len(rows) * config.held_out_share)
             self._held_out[kind], self._rows[kind] = rows[:n_held], rows[n_held:]
+            if not len(rows) and config.shares[kind]:
+                raise InputError(
+                    f"{config.data} holds no texts of the kind {kind!r}; expected some for "
+                    f"text.shares.{kind}; set that share to 0."
+                )
         self.model: nn.Module = TextEncoder(config.encoder)
 
     def batch(self, step: int) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -77,6 +114,8 @@ class TextObjective:
         texts: list[str] = []
         rows: list[int] = []
         for kind, share in self.config.shares.items():
+            if not share:
+                continue
             picked = rng.choice(self._rows[kind], size=round(share * self.config.batch_size))
             for row in picked:
                 text = self._targets.texts[row]
@@ -98,12 +137,15 @@ class TextObjective:
         }
 
     def evaluate(self, model: nn.Module) -> dict[str, float]:
-        """Mean cosine and nearest-neighbor agreement on texts held out, by kind."""
+        """Mean cosine and nearest-neighbor agreement on texts held out, by kind (if it has any)."""
         figures = {}
+        device = next(model.parameters()).device
         for kind, held in self._held_out.items():
             rows = [int(row) for row in held[:1000]]
+            if not rows:
+                continue
             parts = self._encode_parts([self._targets.texts[row] for row in rows], rows)
-            student = torch.cat([model(token_ids, mask) for token_ids, mask, _ in parts])
+            student = torch.cat([model(ids.to(device), mask.to(device)).cpu() for ids, mask, _ in parts])
             target = torch.cat([part[2] for part in parts])
             figures[f"cosine_{kind}"] = float((student.float() * target).sum(dim=-1).mean())
             nearest = (student.float() @ target.T).argmax(dim=1)
@@ -112,15 +154,13 @@ class TextObjective:
 
     def finish(self, model: nn.Module, folder: Path) -> None:
         """Write ``weights.safetensors``, ``tokenizer.json`` and ``text_encoder.json``."""
-        import dataclasses
+        from safetensors.torch import save
 
-        from safetensors.torch import save_file
-
-        save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / "weights.safetensors")
-        (folder / "tokenizer.json").write_text(self._targets.tokenizer_json, encoding="utf-8")
-        (folder / "text_encoder.json").write_text(
-            json.dumps(dataclasses.asdict(self.config.encoder), indent=1), encoding="utf-8"
-        )
+        config = json.dumps(dataclasses.asdict(self.config.encoder), indent=1)
+        write_file(folder / "tokenizer.json", self._targets.tokenizer_json.encode())
+        write_file(folder / "text_encoder.json", config.encode())
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        write_file(folder / "weights.safetensors", save(weights))
 
     def _encode_parts(
         self, texts: list[str], rows: list[int], n_parts: int = 4
