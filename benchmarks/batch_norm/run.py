@@ -1,6 +1,6 @@
 """What BatchNorm's statistics do to generated norms: accuracy by running statistics against batch ones.
 
-    python -m benchmarks.batch_norm.run runs/bn-from-start runs/arm-hyper runs/bn-never
+    python -m benchmarks.batch_norm.run runs/arms/hyper runs/arms/hyper-two-thirds runs/arms/hyper-never
 
 Three runs of the arm `hyper` that differ in `freeze_statistics_after`. Deployment knows running statistics
 alone, so an accuracy that only batch statistics reach is lost.

@@ -7,7 +7,7 @@ from benchmarks.readme_tables import markdown_table, percent, percent_with_inter
 __all__ = ["RULES", "tables"]
 
 RULES = {
-    "from_start": "frozen from the first step (no normalization)",
+    "from_start": "frozen from the first step",
     "two_thirds": "frozen after two thirds of the steps",
     "never": "never frozen",
 }

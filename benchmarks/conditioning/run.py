@@ -1,7 +1,7 @@
 """Does it help that the names write the norms? Ten-way tasks of semantic neighbors, Tiny-ImageNet val.
 
     python -m benchmarks.conditioning.run model
-    python -m benchmarks.conditioning.run arms runs/arm-hyper runs/arm-siglip runs/arm-token
+    python -m benchmarks.conditioning.run arms runs/arms/hyper runs/arms/siglip runs/arms/token
 
 `model` asks the bundled model; `arms` asks three finished runs that differ in the hypernetwork alone.
 """

@@ -2,7 +2,7 @@
 
     p(c|x)   softmax over ImageNet's 1,000 concepts of the untouched EfficientNet-Lite0
     t(name)  unit mean of MiniLM("name") and MiniLM("name: gloss"); then, where said, kernel ridge
-             regression to CLIP's text space
+             regression to CLIP's text space, fitted on MiniLM("name") of the names whose vectors are known
     a(k,c)   softmax over c of cos(t(k), t(c)) / tau
     score    log sum_c p(c|x) a(k,c) / (sum_k' a(k',c))^beta
 
@@ -166,10 +166,5 @@ class TextSide:
         scale = np.array(json.loads(table.schema.metadata[b"scale"]), dtype=np.float32)
         rows = {row["name"]: row for row in table.to_pylist()}  # the vocabularies share some names
         names = sorted(rows)
-        clip = [np.frombuffer(bytes(_int8(rows[name]["vec"])), np.int8) * scale for name in names]
-        return KernelRidge(self.vectors(names, [rows[name]["wnid"] for name in names]), unit(np.stack(clip)))
-
-
-def _int8(value: bytes | Sequence[int]) -> bytes:
-    """Return the stored vector's bytes, whichever way the Parquet file holds it."""
-    return value if isinstance(value, bytes) else np.array(value, np.int8).tobytes()
+        clip = np.stack([np.array(rows[name]["vec"], np.int8) * scale for name in names])
+        return KernelRidge(self.names(names), unit(clip))

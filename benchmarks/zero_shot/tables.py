@@ -12,11 +12,11 @@ BETA_0, BETA_HALF = "clip_mixture_0", "clip_mixture_half"
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:
-    """Return the tables ``sets``, ``baselines``, ``sizes`` and ``retrieval``, where measured."""
+    """Return the tables ``accuracy``, ``baselines``, ``sizes`` and ``retrieval``, where measured."""
     metrics = results["metrics"]
     made = {}
     if metrics.get("sets"):
-        made["sets"] = _sets(metrics["sets"])
+        made["accuracy"] = _accuracy(metrics["sets"])
         made["baselines"] = _baselines(metrics["sets"])
     if metrics.get("sizes"):
         made["sizes"] = _sizes(metrics["sizes"])
@@ -25,7 +25,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     return made
 
 
-def _sets(sets: dict[str, Any]) -> str:
+def _accuracy(sets: dict[str, Any]) -> str:
     rows = []
     for name, found in sets.items():
         own, base = found["model"], found["baseline"]

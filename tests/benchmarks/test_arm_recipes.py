@@ -52,9 +52,3 @@ def test_each_arm_has_its_hypernetwork() -> None:
     assert networks["token"] is not None
     assert networks["hyper"].kind == "text"
     assert networks["token"] == dataclasses.replace(networks["hyper"], kind="token")
-
-
-def test_statistics_freeze_after_two_thirds_of_the_steps() -> None:
-    run, _, objective = read("hyper")
-
-    assert objective.freeze_statistics_after == round(run.n_steps * 2 / 3)
