@@ -90,7 +90,7 @@ def _tables(cls: type, path: str, *, is_list: bool = False) -> list[str]:
         else:
             cells = (f"`{field.name}`", _kind(hints[field.name]), _default(field), notes.get(field.name, ""))
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    heading = [f"**`[[{path}]]`**" if is_list else f"**`[{path}]`**"] if path and rows else []
+    heading = [f"**`[[{path}]]`**" if is_list else f"**`[{path}]`**"] if "." in path and rows else []
     table = (
         ["\n".join(["| key | kind | default | meaning |", "| --- | --- | --- | --- |", *rows])]
         if rows

@@ -84,7 +84,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "work"
 
 
-@pytest.fixture(params=["toy", "bundled"])
+@pytest.fixture(params=["toy", pytest.param("bundled", marks=pytest.mark.slow)])
 def is_bundled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Let `small` be a toy of a few kilobytes, or the model that is bundled."""
     if request.param == "bundled":
