@@ -30,6 +30,6 @@ def export_tower(name: str, *, size_px: int) -> bytes:
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     model = torch_to_onnx(
         tower, (torch.zeros(2, 3, size_px, size_px),), names=["images"], outputs=["embedding"],
-        dynamic={"x": {0: batch}},
+        dynamic=({0: batch},),
     )  # fmt: skip
     return bytes(model.SerializeToString(deterministic=True))

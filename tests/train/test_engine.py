@@ -84,9 +84,11 @@ def test_the_text_encoder_learns_its_few_texts(text_run: Path) -> None:
 def test_each_arm_learns_its_few_pictures_and_is_put_to_the_swap_test(
     hyperclip_recipe: Recipe, write_recipe: Write, tmp_path: Path, name: str
 ) -> None:
-    run = fit(write_recipe(arm(hyperclip_recipe, name)), out=tmp_path / name)
+    longer = ["run.n_steps=80", "run.evaluate_every=80", "optimizer.peak_lr=4e-3"]
+    run = fit(write_recipe(arm(hyperclip_recipe, name)), longer, tmp_path / name)
 
-    assert mean_loss(run, range(17, 21)) < 0.8 * mean_loss(run, range(1, 5))
+    # Lists differ in length from step to step, so that single losses say little.
+    assert mean_loss(run, range(66, 81)) < 0.8 * mean_loss(run, range(1, 16))
     figures = {key.removeprefix("eval/") for key in evaluated(run) if key != "step"}
     always = {"zero_shot", "neighbors_neutral"}
     swap_test = {"neighbors_own", "neighbors_swapped", "change_varies"}
@@ -181,7 +183,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_the_checkpoint_goo
     before = (run / "checkpoint.pt").read_bytes()
 
     with pytest.raises(InputError, match=r"is (nan|inf) at step \d; expected a finite number") as caught:
-        fit(path, ["run.n_steps=5", "optimizer.peak_lr=1e38"], run)
+        fit(path, ["run.n_steps=5", "optimizer.peak_lr=1e30"], run)
 
     assert "\n" not in str(caught.value)
     assert (run / "checkpoint.pt").read_bytes() == before

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from safetensors.torch import load_file
 
@@ -21,6 +20,7 @@ from hyperclip.errors import BundleError, InputError
 from hyperclip.export.onnx_encoder import encoder_to_onnx
 from hyperclip.export.onnx_specializer import specializer_to_onnx
 from hyperclip.models import HyperCLIP, HyperCLIPConfig, mean_by_class, mix_weights
+from hyperclip.runtime.session import Session
 from hyperclip.runtime.tokenizer import TextTokenizer
 from hyperclip.train.class_texts import load_text_encoder, text_spec
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
@@ -134,10 +134,8 @@ def check_parity(
     BundleError
         If one exceeds the tolerance times the largest absolute value of that output (at least 1).
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    upper = onnxruntime.InferenceSession(specializer, options, providers=["CPUExecutionProvider"])
-    lower = onnxruntime.InferenceSession(encoder, options, providers=["CPUExecutionProvider"])
+    upper = Session(specializer, where="specializer.onnx")
+    lower = Session(encoder, where="encoder.onnx")
     token_ids, mask = tokenizer.encode(_PARITY_NAMES)
     index = np.arange(len(_PARITY_NAMES))
     given = {"token_ids": token_ids, "mask": mask, "class_index": index}
