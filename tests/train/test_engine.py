@@ -201,7 +201,7 @@ def test_a_loss_that_is_not_finite_is_one_sentence_and_leaves_the_checkpoint_goo
         (lambda recipe: recipe["text"].update(batchsize=3), ["text.batchsize", "'batch_size'"]),
         (lambda recipe: recipe["text"]["encoder"].update(n_heads=3), ["width is 16"]),
         (lambda recipe: recipe["text"]["encoder"].update(text_dim=4), ["text_dim is 4", "expected 8"]),
-        (lambda recipe: recipe["text"]["encoder"].update(vocab_size=20), ["vocab_size is 20"]),
+        (lambda recipe: recipe["text"]["encoder"].update(vocab_size=10), ["vocab_size is 10"]),
         (lambda recipe: recipe["text"].update(shares={"name": 1.0}), ["text.shares.name", "'names'"]),
         (lambda recipe: recipe["text"].update(templates=["a photo"]), ["text.templates"]),
         (lambda recipe: recipe["text"].update(batch_size=0), ["text.batch_size is 0"]),

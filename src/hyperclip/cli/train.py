@@ -12,7 +12,7 @@ from hyperclip.errors import MissingExtraError
 __all__ = ["train"]
 
 # What `pip install 'hyperclip[train]'` adds and a training imports.
-WORKSHOP = ("accelerate", "safetensors", "tensorboard", "timm", "torch", "torchvision", "transformers")
+WORKSHOP = ("accelerate", "pyarrow", "safetensors", "timm", "torch", "torchvision", "transformers")
 
 
 def train(
@@ -36,6 +36,9 @@ def train(
     """
     try:
         from hyperclip.train import engine
+
+        with TrainingDisplay() as display:
+            folder = engine.fit(recipe, list(overrides or []), output, on_step=display)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in WORKSHOP:
             raise  # a broken install must not look like a missing extra
@@ -43,6 +46,4 @@ def train(
             f"Training needs PyTorch and more ({error.name} is not installed); expected the workshop; "
             "run `pip install 'hyperclip[train]'`."
         ) from error
-    with TrainingDisplay() as display:
-        folder = engine.fit(recipe, list(overrides or []), output, on_step=display)
     show(f"The run is in {folder}.")

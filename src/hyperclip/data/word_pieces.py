@@ -6,6 +6,8 @@ __all__ = ["train_word_pieces"]
 def train_word_pieces(texts: list[str], vocab_size: int) -> str:
     """Train a lower-case WordPiece tokenizer.
 
+    Between pieces that are equally frequent the library chooses at random, so keep what came out.
+
     Parameters
     ----------
     texts : list of str

@@ -21,7 +21,7 @@ from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.labeled import LabeledImage, LabeledImages
 from hyperclip.runtime.names import same_name_key
 from hyperclip.runtime.predict import BATCH_SIZE, BadImage
-from hyperclip.runtime.preprocess import decode
+from hyperclip.runtime.preprocess import decode, spec_before_crop
 from hyperclip.runtime.session import default_n_threads
 
 __all__ = ["Evaluation", "evaluate_classifier", "match_names"]
@@ -202,7 +202,7 @@ def _batches(
         """Return the decoded picture, or what is wrong with it."""
         try:
             name = None if isinstance(item.source, Path) else item.shown_path
-            return decode(item.source, spec=spec, name=name)
+            return decode(item.source, spec=spec_before_crop(spec), name=name)
         except InputError as error:
             return BadImage(path=Path(item.shown_path), reason=str(error))
 

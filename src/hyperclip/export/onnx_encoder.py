@@ -7,7 +7,10 @@ Legend: B images in a batch, F channels, H W pixels.
 """
 
 import copy
-import io
+import dataclasses
+import warnings
+from collections import defaultdict
+from typing import Any
 
 import numpy as np
 import onnx
@@ -19,9 +22,9 @@ from hyperclip.errors import BundleError
 from hyperclip.models import ImageEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm
 from hyperclip.runtime.fold import fold_norms
-from hyperclip.runtime.graph import Graph, read_graph
+from hyperclip.runtime.graph import Graph, node_attribute, read_graph
 
-__all__ = ["IR_VERSION", "OPSET", "encoder_to_onnx", "graph_to_model", "torch_to_onnx"]
+__all__ = ["IR_VERSION", "OPSET", "encoder_to_onnx", "graph_to_model", "merge_pads", "torch_to_onnx"]
 
 OPSET = 18
 IR_VERSION = 8
@@ -30,25 +33,28 @@ IR_VERSION = 8
 class _ExportedNorm(nn.Module):
     """What a conditioned norm is in the graph: whitening, then scale, then shift."""
 
-    def __init__(self, norm: ConditionedNorm) -> None:
+    def __init__(self, norm: ConditionedNorm, name: str) -> None:
         super().__init__()
-        inner = norm.norm
         self.inner = copy.deepcopy(norm)
+        inner = self.inner.norm
         self.act = norm.act
-        self.is_batch = isinstance(inner, nn.modules.batchnorm._BatchNorm)
         shape = (-1,) if norm.channels_last else (-1, 1, 1)
-        self.scale = nn.Parameter(inner.weight.detach().float().reshape(shape))
-        self.shift = nn.Parameter(inner.bias.detach().float().reshape(shape))
-        if self.is_batch:
-            deviation = (inner.running_var.double() + inner.eps).sqrt()
+        self.scale = nn.Parameter(inner.weight.detach().clone().reshape(shape))
+        self.shift = nn.Parameter(inner.bias.detach().clone().reshape(shape))
+        self.is_batch = isinstance(inner, nn.modules.batchnorm._BatchNorm)
+        if isinstance(inner, nn.modules.batchnorm._BatchNorm):
+            mean, variance = inner.running_mean, inner.running_var
+            if mean is None or variance is None:
+                raise BundleError(
+                    f"The norm {name} has no running statistics; expected some, as a graph has no batch to "
+                    "take them from; train with track_running_stats."
+                )
+            deviation = (variance.double() + inner.eps).sqrt()
             self.whiten_scale = nn.Parameter((1 / deviation).float().reshape(shape))
-            self.whiten_shift = nn.Parameter(
-                (-inner.running_mean.double() / deviation).float().reshape(shape)
-            )
+            self.whiten_shift = nn.Parameter((-mean.double() / deviation).float().reshape(shape))
         else:
-            with torch.no_grad():
-                self.inner.norm.weight.fill_(1.0)
-                self.inner.norm.bias.fill_(0.0)
+            nn.init.ones_(inner.weight)
+            nn.init.zeros_(inner.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         white = x * self.whiten_scale + self.whiten_shift if self.is_batch else self.inner._normalize(x)
@@ -62,16 +68,29 @@ def torch_to_onnx(
     *,
     names: list[str],
     outputs: list[str],
-    dynamic: dict[str, object],
+    dynamic: tuple[dict[int, Any], ...],
 ) -> onnx.ModelProto:
-    """Export with the opset of the bundle contract; constants keep their parameters' names."""
-    program = torch.onnx.export(
-        model.eval(), inputs, input_names=names, output_names=outputs, dynamic_shapes=dynamic,
-        opset_version=OPSET, dynamo=True, optimize=True, verbose=False, external_data=False,
-    )  # fmt: skip
-    buffer = io.BytesIO()
-    program.save(buffer)
-    return onnx.load_from_string(buffer.getvalue())
+    """Export with the opset of the bundle contract; constants keep their parameters' names.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Put into evaluation mode.
+    inputs : tuple of Tensor
+        An example; sizes that `dynamic` does not name are fixed.
+    names, outputs : list of str
+        Of inputs and outputs.
+    dynamic : tuple of dict
+        For each input, axis to ``torch.export.Dim``.
+    """
+    with warnings.catch_warnings():  # of axes that share a name, as they should
+        warnings.filterwarnings("ignore", message=".*axis name.*will not be used")
+        program = torch.onnx.export(
+            model.eval(), inputs, input_names=names, output_names=outputs, dynamic_shapes=dynamic,
+            opset_version=OPSET, dynamo=True, optimize=True, verbose=False, external_data=False,
+        )  # fmt: skip
+    assert program is not None  # only where `f` is given
+    return program.model_proto
 
 
 def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = True) -> bytes:
@@ -89,66 +108,75 @@ def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = T
     Returns
     -------
     bytes
-        Input ``images`` (B, 3, H, W) float32, output ``embedding`` (B, D) float32.
+        Input ``images`` (B, 3, H, W) float32, output ``embedding`` (B, D) float32. The same for the same
+        encoder.
+
+    Raises
+    ------
+    BundleError
+        If the exporter lost a generated parameter, or BatchNorm has no running statistics.
     """
     exported = copy.deepcopy(encoder).float().eval().to(memory_format=torch.contiguous_format)
     trunk = exported.trunk
     for name, module in list(trunk.named_modules()):
         if isinstance(module, ConditionedNorm):
             parent, _, child = name.rpartition(".")
-            setattr(trunk.get_submodule(parent), child, _ExportedNorm(module))
+            setattr(trunk.get_submodule(parent), child, _ExportedNorm(module, name))
     batch = torch.export.Dim("batch", min=1, max=1 << 16)
     model = torch_to_onnx(
         trunk, (torch.zeros(2, 3, size_px, size_px),), names=["images"], outputs=["embedding"],
-        dynamic={"x": {0: batch}},
+        dynamic=({0: batch},),
     )  # fmt: skip
     graph = read_graph(model, where="the exported encoder", input_name="images", output_name="embedding")
-    graph = _merge_pads(_fold_statistics(graph, {name for name, _, _ in encoder.layout}))
-    missing = [name for name, _, _ in encoder.layout if name not in graph.constants]
+    generated = {name for name, _, _ in encoder.layout}
+    graph = merge_pads(_fold_statistics(graph, generated))
+    missing = sorted(generated - set(graph.constants))
     if missing:
         raise BundleError(
             f"The exported graph lost {len(missing)} generated parameters ({', '.join(missing[:3])}, ...); "
             "expected each as a constant; export with a version of torch that keeps parameter names."
         )
-    return graph_to_model(graph, keep_float={name for name, _, _ in encoder.layout}, half=half)
+    return graph_to_model(graph, keep_float=generated, half=half)
 
 
 def _fold_statistics(graph: Graph, generated: set[str]) -> Graph:
     """Fold everything except the generated parameters into the convolutions."""
     hidden = {name: array for name, array in graph.constants.items() if name not in generated}
-    folded = fold_norms(Graph(
-        nodes=graph.nodes, constants=hidden, input_name=graph.input_name, output_name=graph.output_name,
-        opset=graph.opset,
-    ))  # fmt: skip
+    folded = fold_norms(dataclasses.replace(graph, constants=hidden))
     kept = {name: array for name, array in graph.constants.items() if name in generated}
-    return Graph(
-        nodes=folded.nodes, constants={**folded.constants, **kept}, input_name=folded.input_name,
-        output_name=folded.output_name, opset=folded.opset,
-    )  # fmt: skip
+    return dataclasses.replace(folded, constants={**folded.constants, **kept})
 
 
-def _merge_pads(graph: Graph) -> Graph:
-    """Move zero padding of height and width into the convolution behind it."""
+def merge_pads(graph: Graph) -> Graph:
+    """Move zero padding of height and width into the convolution behind it; other padding stays."""
+    readers: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    for node in graph.nodes:
+        for place, name in enumerate(node.input):
+            readers[name].append((node.op_type, place))
     pads: dict[str, tuple[str, list[int]]] = {}
     nodes: list[onnx.NodeProto] = []
-    uses = [name for node in graph.nodes for name in node.input]
     for node in graph.nodes:
-        if node.op_type == "Pad" and uses.count(node.output[0]) == 1 and node.input[1] in graph.constants:
-            values = [int(v) for v in graph.constants[node.input[1]].reshape(-1)]
-            fill = graph.constants.get(node.input[2]) if len(node.input) > 2 and node.input[2] else None
-            if len(values) == 8 and not any(values[:2] + values[4:6]) and (fill is None or not np.any(fill)):
-                pads[node.output[0]] = (node.input[0], [values[2], values[3], values[6], values[7]])
-                continue
+        extra = _zero_padding(node, graph)
+        if extra is not None and readers[node.output[0]] == [("Conv", 0)]:
+            pads[node.output[0]] = (node.input[0], extra)
+            continue
         if node.op_type == "Conv" and node.input[0] in pads:
-            source, extra = pads.pop(node.input[0])
-            node = _padded_conv(node, source, extra)
+            node = _padded_conv(node, *pads[node.input[0]])
         nodes.append(node)
-    if pads:
-        raise BundleError("A padding is not followed by a convolution; expected one; export another encoder.")
-    return Graph(
-        nodes=tuple(nodes), constants=graph.constants, input_name=graph.input_name,
-        output_name=graph.output_name, opset=graph.opset,
-    )  # fmt: skip
+    return dataclasses.replace(graph, nodes=tuple(nodes))
+
+
+def _zero_padding(node: onnx.NodeProto, graph: Graph) -> list[int] | None:
+    """The pixels of zeros that a node puts around (B, F, H, W), as top, left, bottom, right; or None."""
+    if node.op_type != "Pad" or node_attribute(node, "mode") not in (None, b"constant"):
+        return None
+    pads, fill, axes = (node.input[i] if len(node.input) > i else "" for i in (1, 2, 3))
+    if pads not in graph.constants or axes or (fill and np.any(graph.constants.get(fill, 1))):
+        return None
+    values = [int(value) for value in graph.constants[pads].reshape(-1)]
+    if len(values) != 8 or any(values[:2] + values[4:6]) or min(values) < 0:
+        return None
+    return [values[2], values[3], values[6], values[7]]
 
 
 def _padded_conv(conv: onnx.NodeProto, source: str, extra: list[int]) -> onnx.NodeProto:
@@ -172,9 +200,12 @@ def _padded_conv(conv: onnx.NodeProto, source: str, extra: list[int]) -> onnx.No
 def graph_to_model(graph: Graph, *, keep_float: set[str], half: bool) -> bytes:
     """Serialize a one-input, one-output graph; large float32 constants become float16 and a Cast."""
     nodes, tensors = [], []
+    used = {name for node in graph.nodes for name in node.input}
     for name, array in sorted(graph.constants.items()):
+        if name not in used:
+            continue
         is_weight = half and array.dtype == np.float32 and array.size > 16 and name not in keep_float
-        if is_weight:
+        if is_weight and np.abs(array).max() <= np.finfo(np.float16).max:
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
             nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))
         else:

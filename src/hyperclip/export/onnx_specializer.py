@@ -57,7 +57,13 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
     -------
     bytes
         Inputs ``token_ids`` (n, T), ``mask`` (n, T), ``class_index`` (n,), all int64; outputs ``head``
-        (C, D), ``bias`` (C,), ``generated`` (P,), float32.
+        (C, D), ``bias`` (C,), ``generated`` (P,), float32. Every class needs a row. The same for the same
+        model.
+
+    Raises
+    ------
+    BundleError
+        If the model has no text encoder.
     """
     if model.text_encoder is None:
         raise BundleError("The model has no text encoder; expected one; give it to HyperCLIP.")
@@ -67,7 +73,7 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
         (torch.ones(3, 7, dtype=torch.int64), torch.ones(3, 7, dtype=torch.int64)),
         names=["token_ids", "mask"],
         outputs=["row_text"],
-        dynamic={"token_ids_nT": {0: n, 1: tokens}, "mask_nT": {0: n, 1: tokens}},
+        dynamic=({0: n, 1: tokens}, {0: n, 1: tokens}),
     )
     dim = model.config.head.text_dim
     example = nn.functional.normalize(torch.randn(5, dim, generator=torch.Generator().manual_seed(0)), dim=-1)
@@ -76,7 +82,7 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
         (example,),
         names=["class_text"],
         outputs=["head", "bias", "generated"],
-        dynamic={"class_text": {0: classes}},
+        dynamic=({0: classes},),
     )
     return _join(text, rest, half=half)
 
@@ -175,8 +181,9 @@ def _quantize_embedding(
 ) -> list[onnx.NodeProto]:
     """Store the token embeddings as int8 with one scale a token; rows are widened after the look-up."""
     name = "text/token_embedding.weight"
-    if name not in constants:
-        return nodes
+    readers = [(node.op_type, i) for node in nodes for i, given in enumerate(node.input) if given == name]
+    if name not in constants or set(readers) != {("Gather", 0)}:
+        return nodes  # another text encoder, whose embeddings are stored like other weights
     weight = constants.pop(name)
     scale = np.maximum(np.abs(weight).max(axis=1, keepdims=True), 1e-8) / 127
     constants[f"{name}.int8"] = np.rint(weight / scale).astype(np.int8)

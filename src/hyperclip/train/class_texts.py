@@ -92,25 +92,21 @@ class ClassTexts:
     def features(self, names: Sequence[str], wnids: Sequence[str | None]) -> Tensor:
         """Pooled tokens of both texts of each class, shape (C, 2, W)."""
         pairs = [self.texts_of(name, wnid) for name, wnid in zip(names, wnids, strict=True)]
-        self._read(sorted({text for pair in pairs for text in pair if text not in self._features}))
+        for text in sorted({text for pair in pairs for text in pair if text not in self._features}):
+            self._features[text] = self._pooled(text)
         return torch.stack([torch.stack([self._features[a], self._features[b]]) for a, b in pairs])
 
-    def _read(self, texts: list[str]) -> None:
-        """Pool the tokens of new texts, in batches of texts with equally many tokens.
+    def _pooled(self, text: str) -> Tensor:
+        """Pool the tokens of one text, alone.
 
-        Padding would change the last bits of what a text gets, so that they depended on the texts that
-        were asked beside it: a resumed run, which asks anew, would differ from an uninterrupted one.
+        In a batch, its last bits would depend on the size and padding of the batch, and so on what was
+        asked before: a resumed run, which asks anew, would differ from an uninterrupted one.
         """
-        if not texts:
-            return
-        token_ids, mask = self._tokenizer.encode(texts)
-        n_tokens = mask.sum(axis=1)
-        for count in np.unique(n_tokens):
-            places = np.flatnonzero(n_tokens == count)
-            for some in np.array_split(places, range(64, len(places), 64)):
-                ids = torch.from_numpy(token_ids[some, :count]).to(self._encoder.proj.weight.device)
-                pooled = self._encoder.pool(ids, torch.ones_like(ids)).float().cpu()
-                self._features.update(zip([texts[i] for i in some], pooled.unbind(0), strict=True))
+        token_ids, mask = (
+            torch.from_numpy(rows).to(self._encoder.proj.weight.device)
+            for rows in self._tokenizer.encode([text])
+        )
+        return self._encoder.pool(token_ids, mask)[0].float().cpu()
 
     def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
         """Project, average the two texts of each class as the shop does: (C, E) unit rows, with gradients."""

@@ -87,6 +87,11 @@ class Evaluation:
             rng=np.random.default_rng(0),
         )  # fmt: skip
 
+    @property
+    def n_images(self) -> int:
+        """How many pictures are measured; 0 where there is no evaluation."""
+        return len(self._leaf) if self._config.cache else 0
+
     def run(self, model: HyperCLIP) -> dict[str, float]:
         """Measure; all figures are fractions of 1."""
         if not self._config.cache:
