@@ -17,6 +17,7 @@ pytest.importorskip("torch", reason="training needs PyTorch: pip install 'hyperc
 import torch
 from safetensors.torch import load_file
 
+from hyperclip.data.task_config import TASK_KINDS
 from hyperclip.errors import InputError
 from hyperclip.train import fit
 from hyperclip.train.engine import learning_rate
@@ -84,11 +85,15 @@ def test_the_text_encoder_learns_its_few_texts(text_run: Path) -> None:
 def test_each_arm_learns_its_few_pictures_and_is_put_to_the_swap_test(
     hyperclip_recipe: Recipe, write_recipe: Write, tmp_path: Path, name: str
 ) -> None:
-    longer = ["run.n_steps=80", "run.evaluate_every=80", "optimizer.peak_lr=4e-3"]
-    run = fit(write_recipe(arm(hyperclip_recipe, name)), longer, tmp_path / name)
+    recipe = arm(hyperclip_recipe, name)
+    recipe["optimizer"]["peak_lr"] = 4e-3
+    recipe["hyperclip"]["data"]["batch_size"] = 32
+    other_kinds = dict.fromkeys(set(TASK_KINDS) - {"all_leaves"}, 0.0)  # so that all steps ask the same
+    recipe["hyperclip"]["tasks"] |= {**other_kinds, "all_leaves": 1.0, "empty_context": 0.1}
 
-    # Lists differ in length from step to step, so that single losses say little.
-    assert mean_loss(run, range(66, 81)) < 0.8 * mean_loss(run, range(1, 16))
+    run = fit(write_recipe(recipe), out=tmp_path / name)
+
+    assert mean_loss(run, range(17, 21)) < 0.75 * mean_loss(run, range(1, 5))  # with other seeds 0.2 to 0.6
     figures = {key.removeprefix("eval/") for key in evaluated(run) if key != "step"}
     always = {"zero_shot", "neighbors_neutral"}
     swap_test = {"neighbors_own", "neighbors_swapped", "change_varies"}
