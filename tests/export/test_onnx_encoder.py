@@ -154,6 +154,7 @@ def test_generated_values_can_be_written_into_the_graph(small: ImageEncoder, sma
     assert_writable(small_file, small, random_images(96))
 
 
+@pytest.mark.slow
 def test_half_precision_halves_the_file_and_keeps_what_is_generated(
     small: ImageEncoder, small_file: bytes
 ) -> None:
@@ -166,6 +167,7 @@ def test_half_precision_halves_the_file_and_keeps_what_is_generated(
     assert TensorProto.FLOAT16 in held.values()
 
 
+@pytest.mark.slow
 def test_the_same_encoder_gives_the_same_bytes_and_stays_as_it_is(
     small: ImageEncoder, small_file: bytes
 ) -> None:

@@ -11,16 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-TEXT_DIM = 8
+from tiny_training import (
+    CLASSES,
+    NAMES,
+    PARENTS,
+    STRANGERS,
+    TEXT_DIM,
+    make_text_recipe,
+    meaning,
+    write_text_targets,
+)
+
 IMAGE_PX = 32
 N_IMAGES, N_HELD_OUT = 48, 12
-CLASSES = {"n1": "cat", "n2": "dog", "n3": "fox", "n4": "cup", "n5": "jug", "n6": "pan"}
-INNER = {"n11": "animal", "n12": "vessel", "n13": "thing"}
-STRANGERS = {"n21": "teapot", "n22": "spoon"}
-PARENTS = {
-    "n1": ["n11"], "n2": ["n11"], "n3": ["n11"], "n4": ["n12"], "n5": ["n12"], "n6": ["n12"],
-    "n11": ["n13"], "n12": ["n13"],
-}  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -63,61 +66,16 @@ def write_recipe(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str
     return write
 
 
-def meaning(wnid: str, name: str) -> str:
-    kind = {**CLASSES, **INNER}.get(PARENTS.get(wnid, ["n13"])[0], "thing")
-    return f"{name}: a kind of {kind}"
-
-
-def make_tokenizer(texts: list[str]) -> str:
-    """A tokenizer that knows every word of some texts; a trained one differs from time to time."""
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-
-    words = sorted({word for text in texts for word in text.replace(":", " : ").split()})
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", *words])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
-    return str(tokenizer.to_str())
-
-
 @pytest.fixture(scope="session")
 def text_targets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `hyperclip.data.text_targets` writes, for eleven nouns and random vectors."""
-    rng = np.random.default_rng(0)
-    names = {**CLASSES, **INNER, **STRANGERS}
-    rows = [{"kind": "names", "text": name, "row": i} for i, name in enumerate(names.values())]
-    rows += [
-        {"kind": "meanings", "text": meaning(wnid, name), "row": i}
-        for i, (wnid, name) in enumerate(names.items())
-    ]
-    rows += [
-        {"kind": "sentences", "text": f"the {name} is here", "row": i}
-        for i, name in enumerate(names.values())
-    ]
-    vectors = rng.normal(size=(len(names), TEXT_DIM))
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    folder = tmp_path_factory.mktemp("text_targets")
-    np.save(folder / "vectors.npy", vectors.astype(np.float16))
-    (folder / "tokenizer.json").write_text(make_tokenizer([str(row["text"]) for row in rows]))
-    (folder / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+    return write_text_targets(tmp_path_factory.mktemp("text_targets"))
 
 
 @pytest.fixture(scope="session")
 def text_recipe(text_targets: Path) -> dict[str, Any]:
     """A text encoder of a few thousand weights, for twenty steps."""
-    return {
-        "run": {"objective": "text", "n_steps": 20, "seed": 1, "log_every": 1, "evaluate_every": 10},
-        "optimizer": {"peak_lr": 0.02, "warmup_steps": 2},
-        "text": {
-            "data": str(text_targets), "batch_size": 24, "held_out_share": 0.2,
-            "encoder": {
-                "vocab_size": 40, "context_length": 12, "width": 16, "n_layers": 1, "n_heads": 2,
-                "mlp_ratio": 2, "text_dim": TEXT_DIM,
-            },
-        },
-    }  # fmt: skip
+    return make_text_recipe(text_targets)
 
 
 @pytest.fixture(scope="session")
@@ -138,12 +96,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from hyperclip.data.cache import build_cache
 
     folder = tmp_path_factory.mktemp("world")
-    names = {**CLASSES, **INNER, **STRANGERS}
     nouns = {
-        "wnid": list(names),
-        "lemmas": [[name] for name in names.values()],
-        "sense_rank": [[1]] * len(names),
-        "lexname": ["artifact"] * len(names),
+        "wnid": list(NAMES),
+        "lemmas": [[name] for name in NAMES.values()],
+        "sense_rank": [[1]] * len(NAMES),
+        "lexname": ["artifact"] * len(NAMES),
     }
     pyarrow.parquet.write_table(pyarrow.table(nouns), folder / "wordnet-nouns.parquet")
     (folder / "hierarchy.json").write_text(json.dumps(PARENTS))
@@ -152,7 +109,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "meanings.jsonl").write_text(
         "".join(
             json.dumps({"wnid": wnid, "texts": {name: meaning(wnid, name)}}) + "\n"
-            for wnid, name in names.items()
+            for wnid, name in NAMES.items()
             if wnid not in STRANGERS
         )
     )
