@@ -7,7 +7,6 @@ EfficientNet-Lite0 at 224 px. Only training files are read.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,12 +21,15 @@ from torch.nn import functional
 from hyperclip.bundle.manifest import ImageSpec
 from hyperclip.data.augment import normalize_images
 from hyperclip.data.cache import ImageCache, build_cache
+from hyperclip.data.wordnet import read_classes
+from hyperclip.errors import HyperclipError, InputError
 from hyperclip.models import ImageEncoder, ImageEncoderConfig
 
 __all__ = ["prepare", "soft_labels"]
 
 _MEAN = _STD = (0.5, 0.5, 0.5)
 _SETS = {"imagenet-one-each": 224, "flickr8k": 128, "tiny-imagenet": 64}
+_BATCH_SIZE = 32
 _SOFTLY_LABELED = ("imagenet-one-each", "flickr8k")  # the trunk is weak on 64 px, where labels are known
 
 
@@ -61,17 +63,28 @@ def prepare(
         Parent of the caches; made where missing.
     on_progress : callable, optional
         Called with what is being done and how many pictures are done.
+
+    Raises
+    ------
+    InputError
+        If a class list is missing, or a set has no pictures that can be read.
     """
     out.mkdir(parents=True, exist_ok=True)
-    imagenet = json.loads((data / "imagenet-one-each" / "classes.json").read_text(encoding="utf-8"))
-    index_of = {row["wnid"]: row["index"] for row in imagenet}
-    tiny = json.loads((data / "tiny-imagenet" / "classes.json").read_text(encoding="utf-8"))
-    tiny_to_imagenet = {row["index"]: index_of[row["wnid"]] for row in tiny}
+    imagenet = read_classes(data / "imagenet-one-each" / "classes.json")
+    index_of = {row["wnid"]: index for index, row in enumerate(imagenet)}
+    tiny = read_classes(data / "tiny-imagenet" / "classes.json")
+    strange = [row["wnid"] for row in tiny if row["wnid"] not in index_of]
+    if strange:
+        raise InputError(
+            f"{data / 'tiny-imagenet'} has the classes {', '.join(strange[:5])}; expected such as are in "
+            "imagenet-one-each/classes.json; get both data sets again."
+        )
+    tiny_to_imagenet = {index: index_of[row["wnid"]] for index, row in enumerate(tiny)}
     caches = []
     for name, size_px in _SETS.items():
 
         def report(done: int, name: str = name) -> None:
-            if on_progress is not None and done % 500 == 0:
+            if on_progress is not None:
                 on_progress(name, done)
 
         cache = build_cache(
@@ -96,10 +109,22 @@ def soft_labels(
     *,
     size_px: int = 224,
     encoder: ImageEncoder | None = None,
-    batch_size: int = 32,
+    batch_size: int = _BATCH_SIZE,
     on_progress: Callable[[int], None] | None = None,
 ) -> npt.NDArray[np.float16]:
     """The logits of an untouched, trained trunk on every picture of a cache.
+
+    Parameters
+    ----------
+    cache : ImageCache
+    size_px : int
+        Side at which the trunk sees the pictures.
+    encoder : ImageEncoder, optional
+        The trunk; EfficientNet-Lite0 where left out.
+    batch_size : int
+        Pictures a forward pass.
+    on_progress : callable, optional
+        Called with the number of pictures done so far.
 
     Returns
     -------
@@ -129,9 +154,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("-o", "--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    for cache in prepare(
-        options.data, options.out, on_progress=lambda name, n: print(name, n, file=sys.stderr, flush=True)
-    ):
+
+    def report(name: str, done: int) -> None:
+        if done % (16 * _BATCH_SIZE) == 0:
+            print(name, done, file=sys.stderr, flush=True)
+
+    try:
+        caches = prepare(options.data, options.out, on_progress=report)
+    except HyperclipError as error:
+        sys.exit(str(error))
+    for cache in caches:
         print(f"{cache.folder}: {len(cache)} pictures of {cache.size_px} px", file=sys.stderr)
 
 

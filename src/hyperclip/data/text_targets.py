@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from hyperclip.bundle.atomic import write_file
 from hyperclip.data.target_space import map_to_clip, parent_sums, unit
 from hyperclip.data.word_pieces import train_word_pieces
-from hyperclip.errors import InputError
+from hyperclip.errors import HyperclipError, InputError
 
 __all__ = ["KINDS", "TextTargets", "build_text_targets"]
 
@@ -292,11 +292,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--vocab-size", type=int, default=12_000)
     options = parser.parse_args(arguments)
-    build_text_targets(
-        options.knowledge, options.meanings, options.out,
-        dim=options.dim, vocab_size=options.vocab_size,
-        on_progress=lambda message: print(message, file=sys.stderr, flush=True),
-    )  # fmt: skip
+    try:
+        build_text_targets(
+            options.knowledge, options.meanings, options.out,
+            dim=options.dim, vocab_size=options.vocab_size,
+            on_progress=lambda message: print(message, file=sys.stderr, flush=True),
+        )  # fmt: skip
+    except HyperclipError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
