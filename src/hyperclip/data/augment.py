@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from hyperclip.errors import InputError
 
-__all__ = ["AugmentConfig", "augment", "normalize_images"]
+__all__ = ["AugmentConfig", "augment", "augment_beside_clean", "normalize_images"]
 
 _MAX_RESOLUTION = 0.75  # share of S: pictures that are shrunk less than this look as before
 
@@ -35,6 +35,8 @@ class AugmentConfig:
     """Share of images that are shrunk and enlarged again."""
     min_resolution: float = 0.25
     """Smallest side they are shrunk to, as a share of S."""
+    min_resolution_px: int = 8
+    """Smallest side they are shrunk to, whatever S is."""
     blur: float = 0.1
     """Share of images that are blurred."""
     max_blur_px: float = 1.5
@@ -46,6 +48,7 @@ class AugmentConfig:
             "color": (0.0, 1.0),
             "low_resolution": (0.0, 1.0),
             "min_resolution": (0.01, _MAX_RESOLUTION),
+            "min_resolution_px": (1, 4096),
             "blur": (0.0, 1.0),
             "max_blur_px": (0.0, 6.0),
         }
@@ -73,13 +76,55 @@ def augment(images_BHW3: Tensor, size_px: int, *, config: AugmentConfig, rng: np
     -------
     Tensor of shape (B, 3, S, S), float32, RGB in [0, 1]
     """
+    return _spoil(_clean(images_BHW3, size_px, config, rng), config, rng)
+
+
+def augment_beside_clean(
+    images_BHW3: Tensor, size_px: int, *, clean_px: int, config: AugmentConfig, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """Augment, and give the same crops and colors unspoiled and at another size, for a teacher.
+
+    Parameters
+    ----------
+    images_BHW3 : Tensor of shape (B, H, W, 3), uint8, RGB
+    size_px : int
+        S, at most `clean_px`.
+    clean_px : int
+        Side of the unspoiled crops.
+    config : AugmentConfig
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    images : Tensor of shape (B, 3, S, S), float32, RGB in [0, 1]
+    clean : Tensor of shape (B, 3, clean_px, clean_px), float32, RGB in [0, 1]
+
+    Raises
+    ------
+    InputError
+        If the unspoiled crops would be smaller than the others.
+    """
+    if size_px > clean_px:
+        raise InputError(
+            f"Pictures of {size_px} px stand beside clean ones of {clean_px} px; expected clean ones at "
+            "least as large; raise the teacher's size."
+        )
+    clean = _clean(images_BHW3, clean_px, config, rng).clamp_(0.0, 1.0)
+    images = clean.clone()
+    if size_px < clean_px:
+        images = functional.interpolate(clean, size=(size_px, size_px), mode="bilinear", antialias=True)
+    return _spoil(images, config, rng), clean
+
+
+def _clean(images_BHW3: Tensor, size_px: int, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
     images = images_BHW3.permute(0, 3, 1, 2).float().div_(255.0)
     images = _shrink_first(images, size_px)
     images = _crop(images, size_px, config, rng)
-    images = _recolor(images, config.color, rng)
-    images = _spoil_resolution(images, config, rng)
-    images = _blur(images, config, rng)
-    return images.clamp_(0.0, 1.0)
+    return _recolor(images, config.color, rng)
+
+
+def _spoil(images: Tensor, config: AugmentConfig, rng: np.random.Generator) -> Tensor:
+    return _blur(_spoil_resolution(images, config, rng), config, rng).clamp_(0.0, 1.0)
 
 
 def normalize_images(images_B3HW: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
@@ -138,7 +183,7 @@ def _spoil_resolution(images: Tensor, config: AugmentConfig, rng: np.random.Gene
     if len(rows) == 0:
         return images
     size = images.shape[-1]
-    small_px = max(8, round(size * share))
+    small_px = min(size, max(config.min_resolution_px, round(size * share)))
     small = functional.interpolate(images[rows], size=(small_px, small_px), mode="bilinear", antialias=True)
     images[rows] = functional.interpolate(small, size=(size, size), mode="bicubic", align_corners=False)
     return images

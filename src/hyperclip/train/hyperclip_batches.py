@@ -16,13 +16,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hyperclip.data.augment import AugmentConfig, augment, normalize_images
+from hyperclip.data.augment import AugmentConfig, augment, augment_beside_clean, normalize_images
 from hyperclip.data.cache import ImageCache
 from hyperclip.data.tasks import Task, TaskSampler, leaf_shares, soft_targets
 from hyperclip.errors import InputError
 from hyperclip.train.class_texts import ClassTexts
 
-__all__ = ["Batch", "BatchMaker", "DataConfig", "SetConfig", "TaskBatch"]
+__all__ = ["Batch", "BatchMaker", "DataConfig", "Lesson", "SetConfig", "TaskBatch"]
 
 IMAGE_MEAN = IMAGE_STD = (0.5, 0.5, 0.5)
 
@@ -36,15 +36,27 @@ class SetConfig:
     """Share of the neutral pictures of a batch."""
     soft_weight: float = 0.0
     """Weight of soft labels beside hard ones; 1 where a picture has no label."""
+    soft_file: str = "soft.npy"
+    """Logits of the leaves in the cache's folder; where it is missing there are no soft labels."""
+    soft_scope: str = "all"
+    """`others`: of soft labels, what speaks for a class that the set labels counts for the label."""
+    teacher_weight: float = 0.0
+    """Weight of what the teacher says of the very crop, unspoiled and large, beside those labels."""
     n_held_out: int = 0
     """Last pictures of the cache that training never sees."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share < math.inf or not 0 <= self.soft_weight <= 1 or self.n_held_out < 0:
+        weights = (self.soft_weight, self.teacher_weight)
+        if not 0 <= self.share < math.inf or not all(0 <= w <= 1 for w in weights) or self.n_held_out < 0:
             raise InputError(
-                f"The set {self.cache} has share = {self.share}, soft_weight = {self.soft_weight} and "
-                f"n_held_out = {self.n_held_out}; expected a share of 0 or more, a weight in [0, 1] and 0 "
-                "pictures or more; correct the recipe."
+                f"The set {self.cache} has share = {self.share}, soft_weight = {self.soft_weight}, "
+                f"teacher_weight = {self.teacher_weight} and n_held_out = {self.n_held_out}; expected a "
+                "share of 0 or more, weights in [0, 1] and 0 pictures or more; correct the recipe."
+            )
+        if self.soft_scope not in ("all", "others"):
+            raise InputError(
+                f"The set {self.cache} has soft_scope = {self.soft_scope!r}; expected 'all' or 'others'; "
+                "choose one."
             )
 
 
@@ -63,6 +75,8 @@ class DataConfig:
     """Tasks a step; 0 trains the neutral encoder alone."""
     task_share: float = 0.5
     """Share of the pictures that are drawn for tasks."""
+    teacher_px: int = 224
+    """Side at which a teacher sees crops, at least the largest of `sizes_px`."""
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
     def __post_init__(self) -> None:
@@ -98,6 +112,14 @@ class TaskBatch(NamedTuple):
     weight_B: Tensor  # noqa: N815
 
 
+class Lesson(NamedTuple):
+    """Pictures that a teacher labels, as it sees them."""
+
+    images_T3HW: Tensor  # noqa: N815
+    rows_T: Tensor  # noqa: N815
+    weight_T: Tensor  # noqa: N815
+
+
 class Batch(NamedTuple):
     """Neutral pictures first, then those of each task."""
 
@@ -105,6 +127,7 @@ class Batch(NamedTuple):
     leaf_target_BN: Tensor  # noqa: N815
     n_neutral: int
     tasks: list[TaskBatch]
+    lesson: Lesson | None = None
 
 
 class _Set:
@@ -116,11 +139,13 @@ class _Set:
         self.cache = ImageCache.open(Path(config.cache))
         self._path = config.cache
         self.share, self._soft_weight, self._n_leaves = config.share, config.soft_weight, n_leaves
-        soft_path = self.cache.folder / "soft.npy"
+        self.teacher_weight, self._scope = config.teacher_weight, config.soft_scope
+        soft_path = self.cache.folder / config.soft_file
         self._soft = np.load(soft_path, mmap_mode="r", allow_pickle=False) if soft_path.is_file() else None
         labels = self.cache.labels
         self._check(n_leaves, len(to_leaf))
         self._labels = np.where(labels >= 0, to_leaf[np.maximum(labels, 0)], -1)
+        self._labeled = np.unique(self._labels[self._labels >= 0])
         n_train = max(len(self.cache) - config.n_held_out, 0)
         best = self._labels.copy()
         if self._soft is not None:
@@ -165,6 +190,10 @@ class _Set:
         logits = np.asarray(self._soft[rows], dtype=np.float32)
         soft = np.exp(logits - logits.max(axis=1, keepdims=True))
         soft /= soft.sum(axis=1, keepdims=True)
+        if self._scope == "others":
+            own = soft[:, self._labeled].sum(axis=1)
+            soft[np.ix_(known, self._labeled)] = 0.0
+            soft[np.flatnonzero(known), label[known]] = own[known]
         weight = np.where(known, self._soft_weight, 1.0)[:, None].astype(np.float32)
         mixed: npt.NDArray[np.float32] = (1 - weight) * hard + weight * soft
         return mixed
@@ -224,7 +253,7 @@ class BatchMaker:
             task, found = self._pick_for_task(max(2, n_for_tasks // config.n_tasks), rng)
             tasks.append((task, len(found)))
             picked += found
-        images, target = self._load(picked, size_px, rng)
+        images, target, lesson = self._load(picked, size_px, rng)
         batches, start = [], n_neutral
         for task, count in tasks:
             rows = slice(start, start + count)
@@ -234,7 +263,7 @@ class BatchMaker:
                 TaskBatch(features, task.has_context, rows, torch.from_numpy(wanted), torch.from_numpy(mass))
             )
             start += count
-        return Batch(images, torch.from_numpy(target), n_neutral, batches)
+        return Batch(images, torch.from_numpy(target), n_neutral, batches, lesson)
 
     def _pick_neutral(self, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
         shares = np.array([one.share for one in self._sets])
@@ -264,15 +293,27 @@ class BatchMaker:
 
     def _load(
         self, picked: list[tuple[int, int]], size_px: int, rng: np.random.Generator
-    ) -> tuple[Tensor, npt.NDArray[np.float32]]:
+    ) -> tuple[Tensor, npt.NDArray[np.float32], Lesson | None]:
+        config = self._config
         images = torch.empty(len(picked), 3, size_px, size_px)
         target = np.zeros((len(picked), len(self._by_leaf)), dtype=np.float32)
+        lessons: list[Lesson] = []
         for place, one in enumerate(self._sets):
             where = [i for i, (p, _) in enumerate(picked) if p == place]
             if not where:
                 continue
             rows = np.array([picked[i][1] for i in where])
             pixels = torch.from_numpy(np.stack([one.cache.images[row] for row in rows]))
-            images[where] = augment(pixels, size_px, config=self._config.augment, rng=rng)
+            if one.teacher_weight:
+                images[where], clean = augment_beside_clean(
+                    pixels, size_px, clean_px=config.teacher_px, config=config.augment, rng=rng
+                )
+                weight = torch.full((len(where),), one.teacher_weight)
+                lessons.append(
+                    Lesson(normalize_images(clean, IMAGE_MEAN, IMAGE_STD), torch.tensor(where), weight)
+                )
+            else:
+                images[where] = augment(pixels, size_px, config=config.augment, rng=rng)
             target[where] = one.leaf_target(rows)
-        return normalize_images(images, IMAGE_MEAN, IMAGE_STD), target
+        lesson = Lesson(*(torch.cat(parts) for parts in zip(*lessons, strict=True))) if lessons else None
+        return normalize_images(images, IMAGE_MEAN, IMAGE_STD), target, lesson

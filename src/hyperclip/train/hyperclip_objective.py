@@ -27,7 +27,7 @@ from hyperclip.data.text_targets import TextTargets
 from hyperclip.data.wordnet import read_classes, read_hierarchy
 from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder, mix_weights
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, ImageEncoder, TextEncoder, mix_weights
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
 from hyperclip.train.hyperclip_batches import Batch, BatchMaker, DataConfig, TaskBatch
 from hyperclip.train.hyperclip_evaluation import Evaluation, EvaluationConfig
@@ -117,6 +117,7 @@ class HyperCLIPObjective:
         if config.start_from:
             _start(model, Path(config.start_from), share=config.start_share, with_head=config.start_with_head)
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
+        self._teacher = _teacher(config) if any(one.teacher_weight for one in config.data.sets) else None
         self.held_out = _held_out(config, self.hierarchy)
         to_leaf = _to_leaf(config, self.hierarchy)
         n_covering = self.hierarchy.n_covering
@@ -150,6 +151,8 @@ class HyperCLIPObjective:
         config = self.config
         after = config.freeze_statistics_after
         own.image_encoder.freeze_statistics(after >= 0 and step >= after)
+        if batch.lesson is not None:
+            self._learn_from_teacher(batch)
         embeddings = self._class_embeddings(own, batch.tasks)
         delta, index = self._contexts(own, batch, embeddings)
         embedding = own.embed_images(
@@ -197,6 +200,17 @@ class HyperCLIPObjective:
         write_file(folder / "model.json", json.dumps(about, indent=1).encode())
         weights = {key: value.contiguous() for key, value in model.state_dict().items()}
         write_file(folder / "weights.safetensors", save(weights))
+
+    @torch.no_grad()
+    def _learn_from_teacher(self, batch: Batch) -> None:
+        """Mix what the teacher says of its pictures into the leaf targets, in place."""
+        assert self._teacher is not None
+        assert batch.lesson is not None
+        images, rows, weight = batch.lesson
+        teacher = self._teacher.to(images.device)
+        soft = teacher(images.contiguous(memory_format=torch.channels_last)).float().softmax(dim=-1)
+        share = weight[:, None]
+        batch.leaf_target_BN[rows] = (1 - share) * batch.leaf_target_BN[rows] + share * soft
 
     def _class_embeddings(self, model: HyperCLIP, tasks: list[TaskBatch]) -> list[Tensor]:
         encoder = model.text_encoder
@@ -293,6 +307,17 @@ def _start(model: HyperCLIP, run: Path, *, share: float, with_head: bool) -> Non
             "use the same."
         ) from error
     mix_weights(model.image_encoder, before, share=share)
+
+
+def _teacher(config: ObjectiveConfig) -> ImageEncoder:
+    """The untouched encoder that `image_encoder.init` names, which never learns."""
+    encoder = config.model.image_encoder
+    if encoder.init == "none" or config.model.head.kind != "log_mixture":
+        raise InputError(
+            f"A set has a teacher_weight, with init {encoder.init!r} and a {config.model.head.kind!r} head; "
+            "expected a trained start whose embedding is the leaves' logits; set teacher_weight to 0."
+        )
+    return ImageEncoder(encoder).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _held_out(config: ObjectiveConfig, hierarchy: Hierarchy) -> tuple[int, ...]:
