@@ -27,12 +27,19 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def plain_timm() -> Callable[..., nn.Module]:
-    """Make timm's own encoder with an encoder's weights, and other scales and shifts where given."""
+    """Make the plain encoder (timm's, or a compact one) with an encoder's weights, and others where given."""
     import timm
+
+    from hyperclip.models.compact import COMPACT_ENCODERS, CompactEncoder
 
     def make(encoder: ImageEncoder, final_P: Tensor | None = None) -> nn.Module:
         config, dtype = encoder.config, next(encoder.parameters()).dtype
-        plain = timm.create_model(config.name, num_classes=config.embedding_dim).to(dtype).eval()
+        plain: nn.Module
+        if config.name in COMPACT_ENCODERS:
+            plain = CompactEncoder(config.name, embedding_dim=config.embedding_dim)
+        else:
+            plain = timm.create_model(config.name, num_classes=config.embedding_dim)
+        plain.to(dtype).eval()
         state = dict(zip(plain.state_dict(), encoder.trunk.state_dict().values(), strict=True))
         if final_P is not None:
             for name, size, offset in encoder.layout:

@@ -27,6 +27,8 @@ ENCODERS = [
     "mobilevit_xxs",
     "fastvit_t8",
     "resnet18",
+    "compact_20k",
+    "compact_150k",
 ]
 DIM, TEXT_DIM, SIZE_PX = 16, 8, 64
 # Encoders run in float64, where rounding over a hundred layers stays far below this share of the largest
@@ -70,7 +72,7 @@ def model(request: pytest.FixtureRequest, look_trained: Callable[..., None]) -> 
     return model.eval()
 
 
-def test_neutral_is_timms_own_encoder(model: HyperCLIP, plain_timm: MakePlain) -> None:
+def test_neutral_is_the_plain_encoder(model: HyperCLIP, plain_timm: MakePlain) -> None:
     with torch.no_grad():
         assert_same(model.image_encoder(random_images()), plain_timm(model.image_encoder)(random_images()))
 

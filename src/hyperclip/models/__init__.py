@@ -1,5 +1,6 @@
 """Image encoders, text encoders, hypernetworks and the model that joins them (needs PyTorch)."""
 
+from hyperclip.models.compact import CompactEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
 from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead
 from hyperclip.models.hyperclip import HyperCLIP, HyperCLIPConfig, mean_by_class
@@ -9,6 +10,7 @@ from hyperclip.models.text_encoder import HuggingFaceTextEncoder, TextEncoder, T
 
 __all__ = [
     "ClassHead",
+    "CompactEncoder",
     "ConditionedNorm",
     "HeadConfig",
     "HuggingFaceTextEncoder",

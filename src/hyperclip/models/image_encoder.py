@@ -1,4 +1,4 @@
-"""Any timm image encoder, with generated norms, constant padding and an embedding of our own width.
+"""Any timm image encoder or a compact one, with generated norms and an embedding of our own width.
 
 Legend: B images in a batch, D embedding dim, H W pixels, P generated parameters, R context rows.
 """
@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hyperclip.errors import InputError, MissingExtraError
+from hyperclip.models.compact import COMPACT_ENCODERS, CompactEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
 from hyperclip.models.depthwise import use_quick_depthwise
 from hyperclip.models.padding import make_padding_constant
@@ -31,7 +32,7 @@ class ImageEncoderConfig:
     """Which encoder, how it starts and how wide its embedding is."""
 
     name: str = "tf_efficientnet_lite0"
-    """Any name that timm knows."""
+    """Any name that timm knows, or `compact_20k`, `compact_60k`, `compact_150k`, `compact_500k`."""
     init: str = "none"
     """`none`, `timm` (downloads), `package` (see `load_package_weights`), or a weights file."""
     embedding_dim: int = 1000
@@ -40,11 +41,17 @@ class ImageEncoderConfig:
     def __post_init__(self) -> None:
         if self.embedding_dim < 1:
             raise InputError(f"embedding_dim is {self.embedding_dim}; expected at least 1; try 256.")
-        if not timm.is_model(self.name):
-            near = ", ".join(timm.list_models(f"*{self.name.split('_')[0]}*")[:5]) or "see timm.list_models()"
+        if self.name in COMPACT_ENCODERS:
+            if self.init in ("timm", "package"):
+                raise InputError(
+                    f"init is {self.init!r}; expected 'none' or a weights file for {self.name}, which has no "
+                    "published weights; train it first."
+                )
+        elif not timm.is_model(self.name):
+            near = ", ".join([*COMPACT_ENCODERS, *timm.list_models(f"*{self.name.split('_')[0]}*")[:5]])
             raise InputError(
-                f"Image encoder {self.name!r} is not known to timm; expected a timm model name; "
-                f"try one of: {near}."
+                f"Image encoder {self.name!r} is not known to timm; expected a timm model name or a compact "
+                f"encoder; try one of: {near}."
             )
 
 
@@ -67,9 +74,7 @@ class ImageEncoder(nn.Module):
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         self.config = config
-        trunk = timm.create_model(
-            config.name, pretrained=config.init == "timm", num_classes=config.embedding_dim
-        )
+        trunk = _build_trunk(config)
         if config.init == "package":
             load_package_weights(trunk, config.name)
         elif config.init not in ("none", "timm"):
@@ -147,6 +152,15 @@ class ImageEncoder(nn.Module):
         """Which of the P parameters are scales, bool of shape (P,)."""
         parts = [torch.full((size,), name.endswith(".scale")) for name, size, _ in self.layout]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
+
+
+def _build_trunk(config: ImageEncoderConfig) -> nn.Module:
+    if config.name in COMPACT_ENCODERS:
+        return CompactEncoder(config.name, embedding_dim=config.embedding_dim)
+    trunk: nn.Module = timm.create_model(
+        config.name, pretrained=config.init == "timm", num_classes=config.embedding_dim
+    )
+    return trunk
 
 
 @torch.no_grad()
