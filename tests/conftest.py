@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can import `tiny_bundle`
 
 
-@pytest.fixture(params=["linear", "log_mixture"])
+@pytest.fixture(params=["linear", "log_mixture", "mixture_plus_linear"])
 def head_kind(request: pytest.FixtureRequest) -> str:
     """Each kind of head in turn."""
     return str(request.param)

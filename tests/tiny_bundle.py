@@ -150,7 +150,7 @@ def make_specializer(encoder: bytes, *, kind: str = "linear", n_tokens: int = 89
         make("Tanh", ["change"], ["bounded"]),
         make("Add", ["start", "bounded"], ["generated"]),
         make("MatMul", ["class_text", "concepts"], ["similarity"]),
-        make("Softmax" if kind == "log_mixture" else "Identity", ["similarity"], ["head"]),
+        *_head_nodes(kind),
         make("ReduceSum", ["class_text", "axis1"], ["bias"], keepdims=0),
     ]
     rows = helper.make_tensor_value_info("token_ids", TensorProto.INT64, ["rows", "tokens"])
@@ -161,11 +161,24 @@ def make_specializer(encoder: bytes, *, kind: str = "linear", n_tokens: int = 89
         constants,
         [rows, mask, class_index],
         [
-            helper.make_tensor_value_info("head", TensorProto.FLOAT, ["classes", DIM]),
+            helper.make_tensor_value_info("head", TensorProto.FLOAT, ["classes", None]),
             helper.make_tensor_value_info("bias", TensorProto.FLOAT, ["classes"]),
             helper.make_tensor_value_info("generated", TensorProto.FLOAT, [len(start)]),
         ],
     )
+
+
+def _head_nodes(kind: str) -> list[onnx.NodeProto]:
+    """Return what makes the rows of the head from similarities."""
+    make = helper.make_node
+    if kind == "linear":
+        return [make("Identity", ["similarity"], ["head"])]
+    if kind == "log_mixture":
+        return [make("Softmax", ["similarity"], ["head"])]
+    return [
+        make("Softmax", ["similarity"], ["mixture"]),
+        make("Concat", ["mixture", "similarity"], ["head"], axis=1),
+    ]
 
 
 def make_manifest(

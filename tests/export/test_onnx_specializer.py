@@ -201,14 +201,16 @@ def test_a_small_file_has_whole_number_embeddings_and_is_nearly_the_same(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("hypernetwork", [None, "token"])
-def test_controls_and_mixtures_are_exported_too(hypernetwork: str | None) -> None:
-    model = make_model("log_mixture", hypernetwork=hypernetwork)
+@pytest.mark.parametrize(("hypernetwork", "kind", "total"), [
+    (None, "log_mixture", 1), ("token", "log_mixture", 1), (None, "mixture_plus_linear", 1),
+])  # fmt: skip
+def test_controls_and_mixtures_are_exported_too(hypernetwork: str | None, kind: str, total: int) -> None:
+    model = make_model(kind, hypernetwork=hypernetwork)
     data = specializer_to_onnx(model, half=False)
 
     for texts in (make_texts(1), make_texts(6, per_class=2)):
         assert_same(data, model, texts)
-    np.testing.assert_allclose(run_onnx(data, make_texts(6))["head"].sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(run_onnx(data, make_texts(6))["head"].sum(axis=1), total, atol=1e-5)
 
 
 def test_a_model_without_a_text_encoder_is_refused(model: HyperCLIP) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hyperclip.errors import InputError
 from hyperclip.models import ClassHead, HeadConfig, LinearHead, MixtureHead
-from hyperclip.models.heads import build_head
+from hyperclip.models.heads import HEAD_KINDS, build_head
 
 pytestmark = pytest.mark.torch
 
@@ -96,14 +96,59 @@ def test_given_concepts_are_the_start() -> None:
     assert (weight.argmax(dim=1) == torch.arange(DIM)).all()  # each concept is nearest to itself
 
 
-@pytest.mark.parametrize("kind", ["linear", "log_mixture"])
+def test_the_linear_part_is_the_ridge_regression_from_texts_to_concepts() -> None:
+    concepts = unit_rows(DIM, seed=4)
+    head = build_head(HeadConfig(kind="mixture_plus_linear", text_dim=TEXT_DIM, dim=DIM), concepts)
+    texts = concepts.double().numpy() - concepts.double().numpy().mean(axis=0)
+    asked = unit_rows(3).double().numpy() - concepts.double().numpy().mean(axis=0)
+    expected = asked @ np.linalg.inv(texts.T @ texts + 0.3 * np.eye(TEXT_DIM)) @ texts.T
+    expected -= expected.mean(axis=1, keepdims=True)
+
+    weight, bias = head(unit_rows(3))
+
+    assert weight.shape == (3, 2 * DIM)
+    np.testing.assert_allclose(weight[:, DIM:].detach().numpy(), expected, atol=1e-5)
+    assert (bias == 0).all()
+
+
+def test_mixture_plus_linear_logits_are_the_sum_of_both_parts() -> None:
+    concepts, images = unit_rows(DIM, seed=4), torch.randn(4, DIM)
+    plain, both = (
+        build_head(HeadConfig(kind=kind, text_dim=TEXT_DIM, dim=DIM), concepts)
+        for kind in ("log_mixture", "mixture_plus_linear")
+    )
+    row = both(unit_rows(5))
+
+    expected = plain.logits(images, plain(unit_rows(5))) + images @ row.weight_CD[:, DIM:].T
+
+    torch.testing.assert_close(both.logits(images, row), expected)
+    torch.testing.assert_close(both.logits(images + 3.0, row), expected)
+
+
+@pytest.mark.parametrize("kind", ["log_mixture", "mixture_plus_linear"])
+def test_taking_concepts_away_is_never_having_had_them(kind: str) -> None:
+    head, images = make_head(kind), torch.randn(4, DIM, generator=torch.Generator().manual_seed(1))
+    assert isinstance(head, MixtureHead)
+    known = torch.arange(DIM) >= 3
+    row = head(unit_rows(5))
+
+    logits = head.logits_without(images, row, known_K=known)
+
+    changed = images.clone()
+    changed[:, :3] += 100.0
+    torch.testing.assert_close(head.logits_without(changed, row, known_K=known), logits)
+    everything = head.logits_without(images, row, known_K=torch.ones(DIM, dtype=torch.bool))
+    torch.testing.assert_close(everything, head.logits(images, row), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", HEAD_KINDS)
 def test_row_of_a_class_does_not_depend_on_the_other_classes(kind: str) -> None:
     head, names = make_head(kind), unit_rows(6)
 
     torch.testing.assert_close(head(names[2:4]).weight_CD, head(names).weight_CD[2:4])
 
 
-@pytest.mark.parametrize("kind", ["linear", "log_mixture"])
+@pytest.mark.parametrize("kind", HEAD_KINDS)
 def test_gradients_reach_every_weight(kind: str) -> None:
     head = make_head(kind)
 
@@ -115,7 +160,7 @@ def test_gradients_reach_every_weight(kind: str) -> None:
 
 
 def test_settings_that_cannot_work_are_refused() -> None:
-    with pytest.raises(InputError, match="'linear' or 'log_mixture'"):
+    with pytest.raises(InputError, match="'linear', 'log_mixture'"):
         HeadConfig(kind="cosine")
     with pytest.raises(InputError, match="logit_scale is 0"):
         HeadConfig(logit_scale=0)

@@ -18,6 +18,7 @@ from tiny_bundle import DIM, make_encoder, make_manifest
 
 RNG = np.random.default_rng(2)
 HEAD = RNG.uniform(0, 1, (4, DIM)).astype(np.float32)
+LINEAR = RNG.normal(size=(4, DIM)).astype(np.float32)
 BIAS = RNG.normal(size=4).astype(np.float32)
 METADATA = {"class_names": ["cat", "👩‍🚀"], "threshold": None}
 
@@ -28,11 +29,21 @@ def encoder() -> Graph:
     return fold_norms(read_graph(model, where="e", input_name="images", output_name="embedding"))
 
 
+def rows(head_kind: str) -> np.ndarray:
+    """The head as a bundle of that kind gives it."""
+    return np.hstack([HEAD, LINEAR]) if head_kind == "mixture_plus_linear" else HEAD
+
+
 def build(kind: str = "linear") -> bytes:
     """Return a classifier file."""
     manifest = make_manifest(kind=kind)
     return assemble(
-        encoder(), head=HEAD, bias=BIAS, head_spec=manifest.head, images=manifest.images, metadata=METADATA
+        encoder(),
+        head=rows(kind),
+        bias=BIAS,
+        head_spec=manifest.head,
+        images=manifest.images,
+        metadata=METADATA,
     )
 
 
@@ -63,12 +74,13 @@ def test_logits_are_the_head_on_the_embedding(head_kind: str) -> None:
     images = RNG.integers(0, 256, (3, 50, 41, 3), dtype=np.uint8)
     logits, embedding = session.run(["logits", "embedding"], {"images": images})
     values = embedding.astype(np.float64)
-    if head_kind == "log_mixture":
-        powers = np.exp(values)
-        shares = powers / powers.sum(axis=1, keepdims=True)
-        expected = np.log(shares @ HEAD.T + MIXTURE_FLOOR) + BIAS
-    else:
-        expected = values @ HEAD.T + BIAS
+    powers = np.exp(values)
+    mixed = np.log(powers / powers.sum(axis=1, keepdims=True) @ HEAD.T + MIXTURE_FLOOR)
+    expected = {
+        "linear": values @ HEAD.T,
+        "log_mixture": mixed,
+        "mixture_plus_linear": mixed + values @ LINEAR.T,
+    }[head_kind] + BIAS
     np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
 
 

@@ -41,7 +41,7 @@ def test_reordering_names_reorders_columns_and_leaves_the_encoder(model: Model, 
     order = [3, 0, 4, 1, 2]
     one = model.specialize(NAMES, descriptions={"cat": "a pet"})
     two = model.specialize([NAMES[index] for index in order], descriptions={"cat": "a pet"})
-    head = ("head/weight", "head/bias")
+    head = ("head/weight", "head/linear", "head/bias")
     for name, values in weights(one).items():
         if name in head:
             np.testing.assert_array_equal(weights(two)[name], values[order])
@@ -189,7 +189,7 @@ def test_a_bundle_that_generates_nothing_is_a_plain_clip(tmp_path: Path, picture
 
 def test_generated_values_and_vectors_can_be_looked_at(model: Model) -> None:
     generated = model.generate(model.texts(NAMES))
-    assert generated.head.shape == (len(NAMES), DIM)
+    assert generated.head.shape == (len(NAMES), model.manifest.head.width)
     assert generated.parameters.shape == model.neutral_parameters.shape == (model.manifest.n_generated,)
     assert model.embed_text(["cat", "dog"]).shape == (2, model.manifest.head.text_dim)
     with pytest.raises(InputError):

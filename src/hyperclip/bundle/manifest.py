@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hyperclip.bundle.specs import MIXTURE_FLOOR, HeadSpec, ImageSpec, TextSpec
+from hyperclip.bundle.specs import HEAD_KINDS, MIXTURE_FLOOR, HeadSpec, ImageSpec, TextSpec
 from hyperclip.bundle.strict import (
     as_tuple,
     check_integer,
@@ -22,6 +22,7 @@ from hyperclip.errors import BundleError
 
 __all__ = [
     "FORMAT_VERSION",
+    "HEAD_KINDS",
     "MANIFEST_NAME",
     "MIXTURE_FLOOR",
     "REQUIRED_FILES",

@@ -14,9 +14,10 @@ from hyperclip.bundle.strict import (
 )
 from hyperclip.errors import BundleError
 
-__all__ = ["MIXTURE_FLOOR", "HeadSpec", "ImageSpec", "TextSpec"]
+__all__ = ["HEAD_KINDS", "MIXTURE_FLOOR", "HeadSpec", "ImageSpec", "TextSpec"]
 
-MIXTURE_FLOOR = 1e-12  # added before the logarithm of a `log_mixture` head, so that no logit is -inf
+MIXTURE_FLOOR = 1e-12  # added before the logarithm of a mixture, so that no logit is -inf
+HEAD_KINDS = ("linear", "log_mixture", "mixture_plus_linear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,11 +134,12 @@ class HeadSpec:
 
     Parameters
     ----------
-    kind : {"linear", "log_mixture"}
+    kind : {"linear", "log_mixture", "mixture_plus_linear"}
         `linear`: ``embedding @ head.T + bias``; `log_mixture`:
-        ``log(softmax(embedding) @ head.T + MIXTURE_FLOOR) + bias``.
+        ``log(softmax(embedding) @ head.T + MIXTURE_FLOOR) + bias``; `mixture_plus_linear`: the sum of
+        both, with the mixture's head in the first D columns and the linear one in the next D.
     dim : int
-        D, width of the embedding and of the head.
+        D, width of the embedding.
     text_dim : int
         Width of a class embedding.
     logit_scale, logit_bias : float
@@ -158,7 +160,7 @@ class HeadSpec:
 
     def __post_init__(self) -> None:
         where = "model.json: head"
-        check_choice(self.kind, where=f"{where}.kind", choices=("linear", "log_mixture"))
+        check_choice(self.kind, where=f"{where}.kind", choices=HEAD_KINDS)
         check_integer(self.dim, where=f"{where}.dim", low=1, high=65536)
         check_integer(self.text_dim, where=f"{where}.text_dim", low=1, high=65536)
         check_number(self.logit_scale, where=f"{where}.logit_scale", low=1e-6, high=1e6)
@@ -166,6 +168,11 @@ class HeadSpec:
         check_choice(self.activation, where=f"{where}.activation", choices=("softmax", "sigmoid"))
         if self.temperature is not None:
             check_number(self.temperature, where=f"{where}.temperature", low=1e-4, high=1e4)
+
+    @property
+    def width(self) -> int:
+        """Numbers in a class's row of the head."""
+        return 2 * self.dim if self.kind == "mixture_plus_linear" else self.dim
 
     @classmethod
     def from_json(cls, value: object, where: str = "model.json: head") -> "HeadSpec":

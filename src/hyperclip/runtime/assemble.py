@@ -42,6 +42,7 @@ def assemble(
     encoder : Graph
         From normalized images (batch, 3, S, S) to embeddings (batch, D), folded.
     head : ndarray of shape (n_classes, D), float32
+        Or (n_classes, 2 D), as `HeadSpec.width` says.
     bias : ndarray of shape (n_classes,), float32
     head_spec : HeadSpec
         The kind of head; its temperature is not put into the logits.
@@ -166,7 +167,8 @@ def _renamed_encoder(encoder: Graph) -> Parts:
 def _head(head: FloatArray, bias: FloatArray, kind: str) -> Parts:
     """Return the nodes from embedding to logits."""
     make = helper.make_node
-    constants: dict[str, npt.NDArray[np.generic]] = {"head/weight": head, "head/bias": bias}
+    mixture, linear = np.split(head, 2, axis=1) if kind == "mixture_plus_linear" else (head, None)
+    constants: dict[str, npt.NDArray[np.generic]] = {"head/weight": mixture, "head/bias": bias}
     if kind == "linear":
         nodes = [make("Gemm", ["embedding", "head/weight", "head/bias"], ["logits"], transB=1)]
     else:
@@ -175,8 +177,13 @@ def _head(head: FloatArray, bias: FloatArray, kind: str) -> Parts:
             make("Softmax", ["embedding"], ["head/shares"], axis=1),
             make("Gemm", ["head/shares", "head/weight", "head/floor"], ["head/mixed"], transB=1),
             make("Log", ["head/mixed"], ["head/log"]),
-            make("Add", ["head/log", "head/bias"], ["logits"]),
         ]
+        rest = "head/bias"
+        if linear is not None:
+            constants["head/linear"] = linear
+            nodes.append(make("Gemm", ["embedding", "head/linear", "head/bias"], ["head/straight"], transB=1))
+            rest = "head/straight"
+        nodes.append(make("Add", ["head/log", rest], ["logits"]))
     for node in nodes:
-        node.name = f"head/{node.op_type}"
+        node.name = f"head/{node.op_type}{'_linear' if 'head/linear' in node.input else ''}"
     return nodes, constants

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from hyperclip.bundle.manifest import ImageSpec
+from hyperclip.bundle.manifest import HEAD_KINDS, ImageSpec
 from hyperclip.bundle.strict import (
     as_tuple,
     check_choice,
@@ -47,12 +47,12 @@ class ClassMeaning:
 class HeadInfo:
     """How the file makes logits, and what turns them into probabilities."""
 
-    kind: str  # "linear" or "log_mixture"
+    kind: str  # one of HEAD_KINDS
     activation: str  # "softmax" or "sigmoid"
     dim: int  # width of the embedding
 
     def __post_init__(self) -> None:
-        check_choice(self.kind, where="head.kind", choices=("linear", "log_mixture"))
+        check_choice(self.kind, where="head.kind", choices=HEAD_KINDS)
         check_choice(self.activation, where="head.activation", choices=("softmax", "sigmoid"))
         check_integer(self.dim, where="head.dim", low=1, high=65536)
 

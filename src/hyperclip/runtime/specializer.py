@@ -31,7 +31,7 @@ FloatArray = npt.NDArray[np.float32]
 class Generated(NamedTuple):
     """What a list of class names turns into."""
 
-    head: FloatArray  # (C, D)
+    head: FloatArray  # (C, D), or (C, 2 D): see HeadSpec.width
     bias: FloatArray  # (C,)
     parameters: FloatArray  # (P,): final values, in the order of the bundle's layout
 
@@ -124,7 +124,7 @@ class Specializer:
             ["head", "bias", "generated"], {name: inputs[name] for name in self._set_inputs}
         )
         return Generated(
-            self._checked(head, "head", (n_classes, self._manifest.head.dim)),
+            self._checked(head, "head", (n_classes, self._manifest.head.width)),
             self._checked(bias, "bias", (n_classes,)),
             self._checked(parameters, "generated", (self._manifest.n_generated,)),
         )

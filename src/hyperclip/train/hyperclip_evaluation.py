@@ -21,7 +21,7 @@ from hyperclip.data.cache import ImageCache
 from hyperclip.data.fixed_tasks import neighbor_tasks
 from hyperclip.data.hierarchy import Hierarchy
 from hyperclip.errors import InputError
-from hyperclip.models import HyperCLIP, TextEncoder
+from hyperclip.models import HyperCLIP, MixtureHead, TextEncoder
 from hyperclip.train.class_texts import ClassTexts
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
 
@@ -109,7 +109,7 @@ class Evaluation:
         held = np.array([place[leaf] for leaf in self._held_out if leaf in place], dtype=np.int64)
         if len(held) > 1:
             figures["held_out_names"] = self._accuracy(model, neutral, class_emb, target, held)
-        if model.config.head.kind == "log_mixture":
+        if model.config.head.is_mixture:
             figures["neighbors_own_concepts_removed"] = self._without_own_concepts(
                 model, neutral, class_emb, target
             )
@@ -175,12 +175,10 @@ class Evaluation:
         found = []
         for task in self._tasks:
             rows = np.flatnonzero(np.isin(target, task))
-            masked = embedding[rows].clone()
-            masked[:, self._classes[task]] = -1e4
+            assert isinstance(model.head, MixtureHead)
+            known = torch.ones(embedding.shape[1], dtype=torch.bool)
+            known[self._classes[task]] = False
             head = model.make_head(class_emb[task])
-            weight = head.weight_CD.clone()
-            weight[:, self._classes[task]] = 0
-            weight = weight / weight.sum(dim=1, keepdim=True)
-            logits = model.head.logits(masked, head._replace(weight_CD=weight))
+            logits = model.head.logits_without(embedding[rows], head, known_K=known)
             found.append(float((np.asarray(task)[logits.argmax(dim=1).cpu().numpy()] == target[rows]).mean()))
         return float(np.mean(found))

@@ -51,7 +51,7 @@ class ObjectiveConfig:
     text_run: str
     """Folder of a finished run of the `text` objective."""
     text_targets: str = ""
-    """Folder of the text encoder's targets: the concepts of a `log_mixture` head then start halfway
+    """Folder of the text encoder's targets: the concepts of a mixture head then start halfway
     between what the text encoder was taught and what it gives."""
     start_from: str = ""
     """Folder of a finished run of this objective whose image encoder is taken over."""
@@ -108,7 +108,7 @@ class HyperCLIPObjective:
         leaf_emb = torch.from_numpy(self.texts.embed(leaf_names, leaf_wnids))
         _check_fit(config, n_leaves=n_leaves, text_dim=leaf_emb.shape[1])
         concepts = leaf_emb
-        if config.text_targets and config.model.head.kind == "log_mixture":
+        if config.text_targets and config.model.head.is_mixture:
             targets = TextTargets.open(Path(config.text_targets))
             taught = self.texts.target_embeddings(targets, leaf_names, leaf_wnids)
             concepts = functional.normalize(leaf_emb + torch.from_numpy(taught), dim=-1)
@@ -238,7 +238,7 @@ class HyperCLIPObjective:
         return torch.cat([torch.zeros_like(delta[:1]), delta]), index
 
     def _leaf_loss(self, model: HyperCLIP, embedding: Tensor, target: Tensor) -> Tensor:
-        if self.config.model.head.kind == "log_mixture":
+        if self.config.model.head.is_mixture:
             return -(target * functional.log_softmax(embedding, dim=-1)).sum(dim=-1).mean()
         encoder = model.text_encoder
         assert isinstance(encoder, TextEncoder)
@@ -263,7 +263,7 @@ def _check_fit(config: ObjectiveConfig, *, n_leaves: int, text_dim: int) -> None
         ("head.dim", head.dim, config.model.image_encoder.embedding_dim, "image_encoder.embedding_dim"),
         ("head.text_dim", head.text_dim, text_dim, "the width of the text encoder"),
     ]
-    if head.kind == "log_mixture":
+    if head.is_mixture:
         widths.append(("head.dim", head.dim, n_leaves, "the number of classes, one concept each"))
     if hypernetwork is not None:
         widths.append(("hypernetwork.text_dim", hypernetwork.text_dim, text_dim, "the text encoder's width"))
@@ -312,7 +312,7 @@ def _start(model: HyperCLIP, run: Path, *, share: float, with_head: bool) -> Non
 def _teacher(config: ObjectiveConfig) -> ImageEncoder:
     """The untouched encoder that `image_encoder.init` names, which never learns."""
     encoder = config.model.image_encoder
-    if encoder.init == "none" or config.model.head.kind != "log_mixture":
+    if encoder.init == "none" or not config.model.head.is_mixture:
         raise InputError(
             f"A set has a teacher_weight, with init {encoder.init!r} and a {config.model.head.kind!r} head; "
             "expected a trained start whose embedding is the leaves' logits; set teacher_weight to 0."
