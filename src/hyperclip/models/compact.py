@@ -70,6 +70,17 @@ COMPACT_ENCODERS = {
         ),
         last=192,
     ),
+    # Narrow at the end, so that 1,000 concept logits fit: 137,000 parameters with them.
+    "compact_concepts": CompactSize(
+        stem=16,
+        stages=(
+            StageSize(width=24, stride=2, expansion=1),
+            StageSize(width=32, n_blocks=2),
+            StageSize(width=48, stride=2, n_blocks=3),
+            StageSize(width=72, stride=2, expansion=2),
+        ),
+        last=64,
+    ),
     "compact_500k": CompactSize(
         stem=24,
         stages=(
@@ -81,7 +92,7 @@ COMPACT_ENCODERS = {
         last=288,
     ),
 }
-"""By name; the number is about that of the parameters with an embedding of 64 to 128."""
+"""By name; a number is about that of the parameters with an embedding of 64 to 128."""
 
 
 class CompactEncoder(nn.Module):

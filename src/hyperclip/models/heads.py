@@ -40,6 +40,8 @@ class HeadConfig:
     dim: int = 256
     logit_scale: float = 10.0
     """Start of the learnt scale (`linear`), or of the sharpness 1/τ of the mixture."""
+    linear_scale: float = 1.0
+    """Start of the linear part of `mixture_plus_linear`, as a multiple of the ridge regression."""
     n_candidates: int = 10
     """Candidates scored in training: the learnt bias starts at -log(n - 1)."""
 
@@ -156,7 +158,7 @@ class MixturePlusLinearHead(MixtureHead):
         self.register_buffer("text_center", concepts.mean(dim=0))
         centered = concepts - self.text_center
         gram = centered.T @ centered + _RIDGE * torch.eye(config.text_dim)
-        self.relation_EK = nn.Parameter(torch.linalg.solve(gram, centered.T))
+        self.relation_EK = nn.Parameter(config.linear_scale * torch.linalg.solve(gram, centered.T))
 
     def forward(self, class_emb_CE: Tensor) -> ClassHead:
         """Head of shape (C, 2 K): rows that sum to 1, then rows that sum to 0; and a bias of zeros."""

@@ -6,7 +6,6 @@ at all (adapting a trunk to labels and soft labels).
 Legend: B images, N leaves, R tasks, C classes of a task, E text dim, P generated parameters.
 """
 
-import copy
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -27,11 +26,12 @@ from hyperclip.data.text_targets import TextTargets
 from hyperclip.data.wordnet import read_classes, read_hierarchy
 from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, ImageEncoder, TextEncoder, mix_weights
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
 from hyperclip.train.hyperclip_batches import Batch, BatchMaker, DataConfig, TaskBatch
 from hyperclip.train.hyperclip_evaluation import Evaluation, EvaluationConfig
 from hyperclip.train.recipe import from_mapping
+from hyperclip.train.trained_encoder import load_image_encoder, untouched_encoder
 
 __all__ = ["HyperCLIPObjective", "ObjectiveConfig", "from_recipe"]
 
@@ -115,9 +115,13 @@ class HyperCLIPObjective:
         model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=concepts)
         model.set_center(leaf_emb)
         if config.start_from:
-            _start(model, Path(config.start_from), share=config.start_share, with_head=config.start_with_head)
+            load_image_encoder(
+                model.image_encoder, Path(config.start_from), share=config.start_share,
+                head=model.head if config.start_with_head else None,
+            )  # fmt: skip
         self.model: nn.Module = model.to(memory_format=torch.channels_last)
-        self._teacher = _teacher(config) if any(one.teacher_weight for one in config.data.sets) else None
+        is_taught = any(one.teacher_weight for one in config.data.sets)
+        self._teacher = untouched_encoder(config.model) if is_taught else None
         self.held_out = _held_out(config, self.hierarchy)
         to_leaf = _to_leaf(config, self.hierarchy)
         n_covering = self.hierarchy.n_covering
@@ -278,46 +282,6 @@ def _check_fit(config: ObjectiveConfig, *, n_leaves: int, text_dim: int) -> None
                 f"The set {one.cache} holds out {one.n_held_out} pictures, and {config.evaluation.n_images} "
                 "of them are evaluated; expected only such as training does not see; raise n_held_out."
             )
-
-
-def _start(model: HyperCLIP, run: Path, *, share: float, with_head: bool) -> None:
-    """Take over the image encoder of an earlier run, mixed with the one that is there."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    path = run / "weights.safetensors"
-    prefix = "image_encoder."
-    before = copy.deepcopy(model.image_encoder)
-    try:
-        state = load_file(path)
-        given = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-        model.image_encoder.load_state_dict(given)
-        if with_head:
-            head = {k.removeprefix("head."): v for k, v in state.items() if k.startswith("head.")}
-            model.head.load_state_dict(head)
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"hyperclip.start_from is {str(run)!r}, whose weights.safetensors cannot be read "
-            f"({type(error).__name__}); expected a finished run; finish that one first."
-        ) from error
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())[:300]
-        raise InputError(
-            f"{path} holds another image encoder or head ({reason}); expected that of this recipe; "
-            "use the same."
-        ) from error
-    mix_weights(model.image_encoder, before, share=share)
-
-
-def _teacher(config: ObjectiveConfig) -> ImageEncoder:
-    """The untouched encoder that `image_encoder.init` names, which never learns."""
-    encoder = config.model.image_encoder
-    if encoder.init == "none" or not config.model.head.is_mixture:
-        raise InputError(
-            f"A set has a teacher_weight, with init {encoder.init!r} and a {config.model.head.kind!r} head; "
-            "expected a trained start whose embedding is the leaves' logits; set teacher_weight to 0."
-        )
-    return ImageEncoder(encoder).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _held_out(config: ObjectiveConfig, hierarchy: Hierarchy) -> tuple[int, ...]:

@@ -47,9 +47,16 @@ def _hyperclip(values: Mapping[str, Any], seed: int) -> Objective:
     return HyperCLIPObjective(from_recipe(ObjectiveConfig, values), seed=seed)
 
 
+def _head(values: Mapping[str, Any], seed: int) -> Objective:
+    from hyperclip.train.head_objective import HeadObjective, HeadObjectiveConfig, from_recipe
+
+    return HeadObjective(from_recipe(HeadObjectiveConfig, values), seed=seed)
+
+
 OBJECTIVES: dict[str, Callable[[Mapping[str, Any], int], Objective]] = {
     "text": _text,
     "hyperclip": _hyperclip,
+    "head": _head,
 }
 
 
