@@ -42,7 +42,14 @@ def count_multiply_adds(net: nn.Module, images: Tensor) -> int:
 
 
 def test_every_size_is_listed() -> None:
-    assert list(SIZES) == list(COMPACT_ENCODERS)
+    assert sorted([*SIZES, "compact_concepts"]) == sorted(COMPACT_ENCODERS)
+
+
+def test_a_thousand_concept_logits_fit_into_the_smallest_devices() -> None:
+    net = CompactEncoder("compact_concepts", embedding_dim=1000)
+
+    assert sum(parameter.numel() for parameter in net.parameters()) <= 150_000
+    assert count_multiply_adds(net, random_images(1)) <= 12e6
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -147,7 +154,7 @@ def test_published_weights_are_refused_as_there_are_none(init: str) -> None:
 
 
 def test_unknown_compact_encoder_names_those_that_exist() -> None:
-    with pytest.raises(InputError, match="compact_20k, compact_60k, compact_150k, compact_500k"):
+    with pytest.raises(InputError, match="compact_20k, compact_60k, compact_150k, compact_concepts"):
         CompactEncoder("compact_1k", embedding_dim=8)
     with pytest.raises(InputError, match="compact_20k, compact_60k"):
         ImageEncoderConfig(name="compact_1k")
