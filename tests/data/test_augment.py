@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="augmentation needs PyTorch: pip install 'hy
 import torch
 from torch import Tensor
 
-from hyperclip.data.augment import AugmentConfig, augment, normalize_images
+from hyperclip.data.augment import AugmentConfig, augment, augment_beside_clean, normalize_images
 from hyperclip.errors import InputError
 
 pytestmark = pytest.mark.torch
@@ -159,3 +159,47 @@ def test_images_are_normalized_color_by_color() -> None:
 
     torch.testing.assert_close(out[0, :, 0, 0], torch.tensor([-0.5, 0.0, 0.5]))
     assert out.shape == images.shape
+
+
+# Beside a teacher -------------------------------------------------------------------------------------
+
+
+def test_a_teacher_sees_the_same_crops_unspoiled() -> None:
+    rng = np.random.default_rng(5)
+    same, clean = augment_beside_clean(
+        pictures(4, 96), 64, clean_px=64, config=AugmentConfig(low_resolution=0.0, blur=0.0), rng=rng
+    )
+    assert torch.equal(same, clean)
+    spoiled, clean_again = augment_beside_clean(
+        pictures(4, 96), 64, clean_px=64, config=ALL, rng=np.random.default_rng(5)
+    )
+    assert torch.equal(clean, clean_again)
+    assert (sharpness(spoiled) < sharpness(clean)).all()
+
+
+def test_a_teacher_sees_large_pictures_where_the_learner_sees_small_ones() -> None:
+    config = replace(PLAIN, min_area=0.5)
+    small, large = augment_beside_clean(
+        pictures(4, 128), 32, clean_px=128, config=config, rng=np.random.default_rng(0)
+    )
+    assert small.shape[-2:] == (32, 32)
+    assert large.shape[-2:] == (128, 128)
+    shrunk = torch.nn.functional.interpolate(large, size=(32, 32), mode="bilinear", antialias=True)
+    torch.testing.assert_close(small, shrunk.clamp(0, 1))
+
+
+def test_a_teacher_smaller_than_the_learner_is_refused() -> None:
+    with pytest.raises(InputError, match="Pictures of 64 px stand beside clean ones of 32 px"):
+        augment_beside_clean(pictures(2), 64, clean_px=32, config=PLAIN, rng=np.random.default_rng(0))
+
+
+def test_few_pixels_have_a_floor() -> None:
+    floor = AugmentConfig(
+        min_area=1.0, max_stretch=1.0, flip=False, color=0.0, low_resolution=1.0, blur=0.0,
+        min_resolution=0.01, min_resolution_px=48,
+    )  # fmt: skip
+    assert (sharpness(run(pictures(4, 64), 64, floor)) > 1.2 * sharpness(
+        run(pictures(4, 64), 64, replace(floor, min_resolution_px=8))
+    )).any()  # fmt: skip
+    whole = run(pictures(4, 64), 64, replace(floor, min_resolution_px=64))
+    torch.testing.assert_close(whole, run(pictures(4, 64), 64, PLAIN), atol=1e-4, rtol=0)
