@@ -44,7 +44,8 @@ def plain_timm() -> Callable[..., nn.Module]:
         if final_P is not None:
             for name, size, offset in encoder.layout:
                 path, _, part = name.rpartition(".")
-                state[f"{path}.{'weight' if part == 'scale' else 'bias'}"] = final_P[offset : offset + size]
+                key = f"{path}.{'bias' if part == 'shift' else 'weight'}"
+                state[key] = final_P[offset : offset + size].view_as(state[key])
         plain.load_state_dict(state)
         return plain
 

@@ -236,3 +236,39 @@ def test_token_context_learns_its_tokens() -> None:
 def test_sizes_that_cannot_work_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         HypernetworkConfig(**options)
+
+
+def test_even_routing_is_neutral_and_codes_sum_to_zero() -> None:
+    hypernetwork, emb = make_hypernetwork(code="softmax"), unit_rows(2, 5, TEXT_DIM)
+    code = hypernetwork.context_code(emb)
+
+    torch.testing.assert_close(code.sum(dim=1), torch.zeros(2), atol=1e-5, rtol=0)
+    assert code.min() > -1
+    assert code.abs().max() > 0.01
+    nn.init.zeros_(hypernetwork.bottleneck.weight)
+    nn.init.zeros_(hypernetwork.bottleneck.bias)
+    assert (hypernetwork(emb) == 0).all()
+
+
+def test_weights_have_a_bound_of_their_own() -> None:
+    hypernetwork = Hypernetwork(
+        HypernetworkConfig(text_dim=TEXT_DIM, bound=0.5, weight_bound=2.0), N_GENERATED, n_weights=3
+    )
+    nn.init.normal_(hypernetwork.out.weight, std=100.0)
+    change = hypernetwork(unit_rows(4, 5, TEXT_DIM)).detach().abs()
+
+    assert change[:, :-3].max() == pytest.approx(0.5, abs=1e-3)
+    assert change[:, -3:].max() == pytest.approx(2.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight_bound": 0.0}, "weight_bound is 0.0; expected a number in"),
+        ({"code": "cube"}, "code is 'cube'; expected 'sphere' or 'softmax'"),
+        ({"code": "softmax", "bottleneck_dim": 1}, "at least 2 experts"),
+    ],
+)
+def test_wrong_codes_and_bounds_are_one_sentence(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        HypernetworkConfig(**options)  # type: ignore[arg-type]

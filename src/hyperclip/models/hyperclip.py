@@ -72,7 +72,10 @@ class HyperCLIP(nn.Module):
         self.hypernetwork: Hypernetwork | None = None
         if config.hypernetwork is not None:
             kind = Hypernetwork if config.hypernetwork.kind == "text" else TokenContext
-            self.hypernetwork = kind(config.hypernetwork, self.image_encoder.n_generated)
+            encoder = self.image_encoder
+            self.hypernetwork = kind(
+                config.hypernetwork, encoder.n_generated, encoder.n_generated - encoder.n_norm_parameters
+            )
 
     def generate(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor | None:
         """Changes for each context, (R, P), or None where there is no hypernetwork."""

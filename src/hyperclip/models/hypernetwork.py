@@ -1,4 +1,4 @@
-"""Class embeddings in, changes of the encoder's scales and shifts out.
+"""Class embeddings in, changes of the encoder's scales, shifts and weights out.
 
 The names of a task are a set: their order and their repetitions change nothing. What is common to
 all names is subtracted first, because the mean of raw text embeddings hardly varies between tasks
@@ -6,7 +6,10 @@ and a hypernetwork that sees one input learns a constant. For the same reason ea
 through odd functions (no biases at the start, tanh), which add no constant, and what is pooled is
 brought back to unit size before it is mixed.
 
-Legend: R contexts, C class embeddings in a context, E text dim, P generated parameters.
+The last layer mixes Z learnt sets of changes by a code g of Z values: ``sum_z g_z D_z``. The code is a
+point of a sphere, or says how a softmax routes the task over Z experts.
+
+Legend: R contexts, C class embeddings in a context, E text dim, P generated parameters, Z code.
 """
 
 import math
@@ -37,6 +40,10 @@ class HypernetworkConfig:
     n_heads: int = 4
     bound: float = 0.5
     """Largest relative change of a scale, and added change of a shift."""
+    weight_bound: float = 1.0
+    """Largest added change of a weight, in units of its layer's deviation at the start."""
+    code: str = "sphere"
+    """The bottleneck: `sphere` (constant length) or `softmax` (routing over experts; even is neutral)."""
     n_tokens: int = 32
     """Learnt tokens of the `token` kind."""
 
@@ -52,6 +59,15 @@ class HypernetworkConfig:
             )
         if not 0 < self.bound <= 1:
             raise InputError(f"bound is {self.bound}; expected a number in (0, 1]; try 0.5.")
+        if not 0 < self.weight_bound <= 10:
+            raise InputError(f"weight_bound is {self.weight_bound}; expected a number in (0, 10]; try 1.")
+        if self.code not in ("sphere", "softmax"):
+            raise InputError(f"code is {self.code!r}; expected 'sphere' or 'softmax'; choose one.")
+        if self.code == "softmax" and self.bottleneck_dim < 2:
+            raise InputError(
+                f"bottleneck_dim is {self.bottleneck_dim}; expected at least 2 experts for a softmax code; "
+                "raise it."
+            )
 
 
 def unique_weights(class_emb_RCE: Tensor, mask_RC: Tensor) -> Tensor:
@@ -85,6 +101,8 @@ class Hypernetwork(nn.Module):
     config : HypernetworkConfig
     n_generated : int
         P.
+    n_weights : int
+        How many of them, the last, are weights and not scales or shifts.
 
     References
     ----------
@@ -93,9 +111,10 @@ class Hypernetwork(nn.Module):
 
     center: Tensor
 
-    def __init__(self, config: HypernetworkConfig, n_generated: int) -> None:
+    def __init__(self, config: HypernetworkConfig, n_generated: int, n_weights: int = 0) -> None:
         super().__init__()
         self.config = config
+        self.n_weights = n_weights
         hidden, heads = config.hidden_dim, config.n_heads
         self.register_buffer("center", torch.zeros(config.text_dim))
         self.embed = nn.Sequential(
@@ -126,15 +145,24 @@ class Hypernetwork(nn.Module):
 
         Returns
         -------
-        Tensor of shape (R, P), float32, in [-bound, bound]
+        Tensor of shape (R, P), float32, in [-bound, bound]; weights in [-weight_bound, weight_bound]
         """
-        bound = self.config.bound
         with _full_precision(class_emb_RCE.device.type):
-            code_RZ = self.context_code(class_emb_RCE, mask_RC)
-            return bound * torch.tanh(self.out(code_RZ) / bound)
+            out_RP: Tensor = self.out(self.context_code(class_emb_RCE, mask_RC))
+            if not self.n_weights:
+                return _bounded(out_RP, self.config.bound)
+            sizes = [out_RP.shape[1] - self.n_weights, self.n_weights]
+            norms, weights = torch.split(out_RP, sizes, dim=1)
+            return torch.cat(
+                [_bounded(norms, self.config.bound), _bounded(weights, self.config.weight_bound)], dim=1
+            )
 
     def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
-        """The bottleneck: what the hypernetwork knows of a task, shape (R, bottleneck_dim)."""
+        """The bottleneck: what the hypernetwork knows of a task, shape (R, Z).
+
+        Its values are of about unit size. On a sphere its length is sqrt(Z). With a softmax p it is
+        ``Z p - 1``, which sums to zero and is zero where the task belongs to all experts alike.
+        """
         emb = functional.normalize(class_emb_RCE.float(), dim=-1)
         if mask_RC is None:
             mask_RC = torch.ones(emb.shape[:2], dtype=torch.bool, device=emb.device)
@@ -150,7 +178,9 @@ class Hypernetwork(nn.Module):
         attended = (attention[..., None] * values).sum(dim=1).flatten(1)
         size = count_R1.log() / math.log(1000.0)
         pooled = torch.cat([_to_unit_size(mean), spread, _to_unit_size(attended), size], dim=-1)
-        z = self.bottleneck(self.mix(pooled))
+        z: Tensor = self.bottleneck(self.mix(pooled))
+        if self.config.code == "softmax":
+            return self.config.bottleneck_dim * z.softmax(dim=-1) - 1
         return functional.normalize(z, dim=-1) * math.sqrt(self.config.bottleneck_dim)
 
 
@@ -161,14 +191,19 @@ class TokenContext(Hypernetwork):
     capacity or optimization, not conditioning.
     """
 
-    def __init__(self, config: HypernetworkConfig, n_generated: int) -> None:
-        super().__init__(config, n_generated)
+    def __init__(self, config: HypernetworkConfig, n_generated: int, n_weights: int = 0) -> None:
+        super().__init__(config, n_generated, n_weights)
         self.tokens = nn.Parameter(torch.randn(config.n_tokens, config.text_dim))
 
     def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
         """The same code for every context, shape (R, bottleneck_dim)."""
         tokens = functional.normalize(self.tokens, dim=-1)[None]
         return super().context_code(tokens).expand(len(class_emb_RCE), -1)
+
+
+def _bounded(change: Tensor, bound: float) -> Tensor:
+    """About the same where it is small, never beyond the bound."""
+    return bound * torch.tanh(change / bound)
 
 
 def _to_unit_size(features_RH: Tensor) -> Tensor:

