@@ -203,3 +203,15 @@ def test_few_pixels_have_a_floor() -> None:
     )).any()  # fmt: skip
     whole = run(pictures(4, 64), 64, replace(floor, min_resolution_px=64))
     torch.testing.assert_close(whole, run(pictures(4, 64), 64, PLAIN), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("size_px", [32, 48, 96])
+def test_pictures_that_lose_nothing_are_only_flipped_and_resized(size_px: int) -> None:
+    images = pictures(16, 48)
+    out = run(images, size_px, replace(PLAIN, flip=True))
+    plain = run(images, size_px, PLAIN)
+
+    is_same = (out - plain).abs().flatten(1).amax(dim=1) < 1e-6
+    is_flipped = (out - plain.flip(-1)).abs().flatten(1).amax(dim=1) < 1e-5
+    assert (is_same ^ is_flipped).all()
+    assert 0 < is_same.sum() < 16

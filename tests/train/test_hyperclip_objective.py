@@ -252,7 +252,7 @@ def test_a_finished_run_says_what_it_is_and_can_be_started_from(section: Section
         (lambda s: s["model"]["hypernetwork"].update(text_dim=4), "hypernetwork.text_dim is 4; expected 8"),
         (lambda s: s["model"]["head"].update(kind="log_mixture"), "head.dim is 16; expected 6"),
         (lambda s: s["model"]["image_encoder"].update(name="resnet19"), "'resnet19' is not known to timm"),
-        (lambda s: s["data"].update(sizes_px=[48]), "expected multiples of 32"),
+        (lambda s: s["data"].update(sizes_px=[40]), "expected multiples of 16"),
         (lambda s: s["data"].update(size_weights=[1, 2]), "a weight of 0 or more for each of 1 sizes"),
         (lambda s: s["data"].update(task_share=2), "task_share = 2.0"),
         (lambda s: s["data"].update(sets=[]), "holds no set"),

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from hyperclip.bundle.manifest import TextSpec
 from hyperclip.data.text_targets import KINDS, TextTargets
-from hyperclip.errors import InputError
+from hyperclip.errors import BundleError, InputError
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
-from hyperclip.runtime.texts import MEANING_WEIGHT
+from hyperclip.runtime.glossary import Glossary
+from hyperclip.runtime.texts import MEANING_WEIGHT, NAME_SHARE
 from hyperclip.runtime.tokenizer import TextTokenizer
 
 __all__ = ["ClassTexts", "load_text_encoder", "text_spec"]
@@ -65,17 +66,23 @@ class ClassTexts:
     tokenizer : TextTokenizer
     meanings : Path
         JSON lines ``{"wnid", "texts": {lemma: meaning text}}``.
+    glossary : Path, optional
+        A ``glossary.bin`` with class vectors. Classes with a known id then get the embedding that the
+        shop gives them with this glossary.
 
     Raises
     ------
     InputError
-        If the meanings cannot be read.
+        If the meanings or the glossary cannot be read, or the glossary's vectors do not fit the encoder.
     """
 
-    def __init__(self, encoder: TextEncoder, tokenizer: TextTokenizer, meanings: Path) -> None:
+    def __init__(
+        self, encoder: TextEncoder, tokenizer: TextTokenizer, meanings: Path, glossary: Path | None = None
+    ) -> None:
         self._encoder, self._tokenizer = encoder, tokenizer
         self._features: dict[str, Tensor] = {}
         self._meanings = _read_meanings(meanings)
+        self._glossary = None if glossary is None else _read_glossary(glossary, encoder.config.text_dim)
 
     def texts_of(self, name: str, wnid: str | None) -> tuple[str, str]:
         """The two texts of a class: the name, and the name with its meaning (the name again if unknown)."""
@@ -90,11 +97,25 @@ class ClassTexts:
 
     @torch.no_grad()
     def features(self, names: Sequence[str], wnids: Sequence[str | None]) -> Tensor:
-        """Pooled tokens of both texts of each class, shape (C, 2, W)."""
+        """Pooled tokens of both texts of each class, shape (C, 2, W).
+
+        With a glossary (C, 3, max(W, E)): the third row is the class's vector in the glossary, zeros where
+        it has none, and shorter rows end in zeros.
+        """
         pairs = [self.texts_of(name, wnid) for name, wnid in zip(names, wnids, strict=True)]
         for text in sorted({text for pair in pairs for text in pair if text not in self._features}):
             self._features[text] = self._pooled(text)
-        return torch.stack([torch.stack([self._features[a], self._features[b]]) for a, b in pairs])
+        read = torch.stack([torch.stack([self._features[a], self._features[b]]) for a, b in pairs])
+        if self._glossary is None:
+            return read
+        vectors = [self._glossary.vector(wnid or "") for wnid in wnids]
+        taught = torch.zeros(len(vectors), 1, self._encoder.config.text_dim)
+        for row, vector in enumerate(vectors):
+            if vector is not None:
+                taught[row, 0] = torch.from_numpy(vector)
+        width = max(read.shape[2], taught.shape[2])
+        pad = torch.nn.functional.pad
+        return torch.cat([pad(rows, (0, width - rows.shape[2])) for rows in (read, taught)], dim=1)
 
     def _pooled(self, text: str) -> Tensor:
         """Pool the tokens of one text, alone.
@@ -109,9 +130,15 @@ class ClassTexts:
         return self._encoder.pool(token_ids, mask)[0].float().cpu()
 
     def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
-        """Project, average the two texts of each class as the shop does: (C, E) unit rows, with gradients."""
-        rows = encoder.project(features_C2W.flatten(0, 1)).reshape(*features_C2W.shape[:2], -1)
-        return torch.nn.functional.normalize(rows[:, 0] + MEANING_WEIGHT * rows[:, 1], dim=-1)
+        """Project, join what is known of each class as the shop does: (C, E) unit rows, with gradients."""
+        read_C2W = features_C2W[:, :2, : encoder.config.width]
+        rows = encoder.project(read_C2W.flatten(0, 1)).reshape(*read_C2W.shape[:2], -1)
+        total = rows[:, 0] + MEANING_WEIGHT * rows[:, 1]
+        if features_C2W.shape[1] > 2:
+            taught = features_C2W[:, 2, : encoder.config.text_dim]
+            name = torch.nn.functional.normalize(rows[:, 0], dim=-1)
+            total = torch.where(taught.any(dim=-1, keepdim=True), NAME_SHARE * name + taught, total)
+        return torch.nn.functional.normalize(total, dim=-1)
 
     def target_embeddings(
         self, targets: TextTargets, names: Sequence[str], wnids: Sequence[str | None]
@@ -139,6 +166,22 @@ class ClassTexts:
             rows: np.ndarray[Any, np.dtype[np.float32]]
             rows = self.class_embeddings(features, self._encoder).cpu().numpy()
         return rows
+
+
+def _read_glossary(path: Path, text_dim: int) -> Glossary:
+    """Read a glossary whose class vectors fit the text encoder."""
+    try:
+        glossary = Glossary.read(path.read_bytes())
+    except (OSError, BundleError) as error:
+        raise InputError(
+            f"The glossary {path} cannot be read ({error}); expected a glossary.bin; check the path."
+        ) from error
+    if glossary.text_dim != text_dim:
+        raise InputError(
+            f"The glossary {path} has class vectors of {glossary.text_dim} numbers; expected {text_dim}, the "
+            "width of the text encoder; build it with --targets of the same encoder."
+        )
+    return glossary
 
 
 def _read_meanings(path: Path) -> dict[str, dict[str, str]]:

@@ -50,9 +50,9 @@ class DataConfig:
                 "data.sets holds no set with a share above 0; expected at least one set of pictures; add "
                 "[[hyperclip.data.sets]]."
             )
-        if not self.sizes_px or any(size < 32 or size % 32 for size in self.sizes_px):
+        if not self.sizes_px or any(size < 32 or size % 16 for size in self.sizes_px):
             raise InputError(
-                f"data.sizes_px is {self.sizes_px}; expected multiples of 32; correct the recipe."
+                f"data.sizes_px is {self.sizes_px}; expected multiples of 16 from 32; correct the recipe."
             )
         weights = self.size_weights
         if weights and (len(weights) != len(self.sizes_px) or min(weights) < 0 or not sum(weights) > 0):

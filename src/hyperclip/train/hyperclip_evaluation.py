@@ -45,9 +45,9 @@ class EvaluationConfig:
                 f"evaluation has n_images = {self.n_images}, n_tasks = {self.n_tasks} and n_classes = "
                 f"{self.n_classes}; expected at least one picture and two of the others; raise them."
             )
-        if self.size_px < 32 or self.size_px % 32:
+        if self.size_px < 32 or self.size_px % 16:
             raise InputError(
-                f"evaluation.size_px is {self.size_px}; expected a multiple of 32; correct the recipe."
+                f"evaluation.size_px is {self.size_px}; expected a multiple of 16 from 32; correct the recipe."
             )
 
 

@@ -48,6 +48,8 @@ class ObjectiveConfig:
     """Folder with WordNet's nouns and hierarchy."""
     meanings: str
     """The glossary's meaning texts as JSON lines."""
+    glossary: str = ""
+    """A ``glossary.bin`` with class vectors: class embeddings are then those that the shop makes with it."""
     text_run: str
     """Folder of a finished run of the `text` objective."""
     text_targets: str = ""
@@ -101,7 +103,8 @@ class HyperCLIPObjective:
         for parameter in encoder.parameters():
             parameter.requires_grad_(False)
         encoder.proj.requires_grad_(True)
-        self.texts = ClassTexts(encoder.eval(), tokenizer, Path(config.meanings))
+        glossary = Path(config.glossary) if config.glossary else None
+        self.texts = ClassTexts(encoder.eval(), tokenizer, Path(config.meanings), glossary)
         n_leaves = self.hierarchy.n_leaves
         leaf_names, leaf_wnids = self.hierarchy.leaf_names, self.hierarchy.wnids[:n_leaves]
         self._leaf_features = self.texts.features(leaf_names, leaf_wnids)
