@@ -2,7 +2,7 @@
 
 from hyperclip.models.compact import CompactEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
-from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead
+from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead, MixturePlusLinearHead
 from hyperclip.models.hyperclip import HyperCLIP, HyperCLIPConfig, mean_by_class
 from hyperclip.models.hypernetwork import Hypernetwork, HypernetworkConfig, TokenContext
 from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig, mix_weights
@@ -22,6 +22,7 @@ __all__ = [
     "ImageEncoderConfig",
     "LinearHead",
     "MixtureHead",
+    "MixturePlusLinearHead",
     "TextEncoder",
     "TextEncoderConfig",
     "TokenContext",
