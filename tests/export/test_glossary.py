@@ -9,6 +9,7 @@ import pytest
 from hyperclip.errors import InputError
 from hyperclip.export import more_words
 from hyperclip.export.glossary import build_glossary, main, shorten_vectors, write_meaning_texts
+from hyperclip.export.wordnet_nouns import Synset
 from hyperclip.runtime.glossary import Glossary
 
 pyarrow = pytest.importorskip("pyarrow")
@@ -136,3 +137,42 @@ def test_further_words_find_their_sense(folder: Path, vectors: Path, monkeypatch
     monkeypatch.setattr(more_words, "MORE_WORDS", {"pointing thing": "n03793489"})
     glossary = Glossary.read(build_glossary(folder, vectors=vectors)["glossary.bin"])
     assert [meaning.wnid for meaning in glossary.senses("pointing thing")] == ["n03793489"]
+
+
+def test_targets_become_class_vectors(
+    folder: Path, vectors: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets, out = folder / "targets", folder / "out"
+    targets.mkdir()
+    out.mkdir()
+    texts = [f"{words[0].replace('_', ' ')}: {gloss}" for _, words, _, gloss, *_ in SYNSETS]
+    rows = [{"kind": "sentences", "text": text, "row": row} for row, text in enumerate(texts)]
+    (targets / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (targets / "tokenizer.json").write_text("{}")
+    taught = np.random.default_rng(0).normal(size=(len(texts), 8)).astype(np.float16)
+    np.save(targets / "vectors.npy", taught)
+
+    command = [str(folder), "-o", str(out), "--vectors", str(vectors), "--targets", str(targets)]
+    assert main([*command, "--class-dim", "8"]) == 0
+
+    assert "mean cosine to the targets: 0.9" in capsys.readouterr().err
+    glossary = Glossary.read((out / "glossary.bin").read_bytes())
+    found = glossary.vector("n02330245")
+    assert found is not None
+    assert found @ taught[5].astype(float) / np.linalg.norm(taught[5].astype(float)) > 0.9
+    assert main([*command, "--class-dim", "9"]) == 1
+
+
+def test_the_commonest_sense_of_a_word_can_be_corrected(monkeypatch: pytest.MonkeyPatch) -> None:
+    synsets = [
+        Synset(wnid="n1", lemmas=("seahorse", "walrus"), ranks=(1, 1), gloss="", kind="animal"),
+        Synset(wnid="n2", lemmas=("pipe", "seahorse"), ranks=(4, 2), gloss="", kind="animal"),
+        Synset(wnid="n3", lemmas=("seahorse",), ranks=(3,), gloss="", kind="animal"),
+    ]
+    monkeypatch.setattr(more_words, "COMMONEST", {"seahorse": "n2"})
+
+    walrus, fish, third = more_words.correct_ranks(synsets)
+
+    assert (walrus.lemmas, walrus.ranks) == (("walrus", "seahorse"), (1, 2))
+    assert (fish.lemmas, fish.ranks) == (("pipe", "seahorse"), (4, 1))
+    assert third == synsets[2]

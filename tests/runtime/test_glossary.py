@@ -121,3 +121,16 @@ def test_explain_takes_any_name_and_only_wordnet_ids(glossary: Glossary) -> None
     assert glossary.explain("cat", "cat") is None
     assert glossary.words("n02121620") == ["cat", "true cat"]
     assert glossary.words("cat") == []
+
+
+@pytest.mark.parametrize("name", ["crane (machine)", "crane (bulldozer)", "crane, machine"])
+def test_a_hint_in_the_name_decides_whatever_the_others_are(glossary: Glossary, name: str) -> None:
+    assert choose_ids(glossary, name, "cat", "banana", "coffee", "cow")[0] == "n03126707"
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular"), [("cats", "cat"), ("bulldozers", "bulldozer"), ("Cows", "cow")]
+)
+def test_plurals_get_the_meaning_of_the_singular(glossary: Glossary, plural: str, singular: str) -> None:
+    others = ["banana", "keyboard"]
+    assert choose_ids(glossary, plural, *others) == choose_ids(glossary, singular, *others)

@@ -12,11 +12,10 @@ import pytest
 from hyperclip.errors import BundleError
 from hyperclip.runtime.glossary_format import (
     GlossaryTables,
-    join_halves,
     pack_glossary,
-    split_halves,
     unpack_glossary,
 )
+from hyperclip.runtime.half_bytes import join_halves, split_halves
 from tiny_glossary import DIM, make_glossary, make_tables, with_checksum
 
 

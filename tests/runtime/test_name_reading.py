@@ -113,3 +113,14 @@ def test_any_text_can_be_read(name: str) -> None:
     reading = READER.read(name)
     assert len(set(reading.candidates)) == len(reading.candidates)
     assert all(candidate.rank >= 1 and candidate.cost >= 0 for candidate in reading.candidates)
+
+
+def test_a_sense_that_the_name_asks_for_is_marked_as_meant() -> None:
+    assert [candidate.is_meant for candidate in READER.read("crane (bird)").candidates] == [True]
+    assert not any(candidate.is_meant for candidate in READER.read("crane").candidates)
+
+
+def test_another_spelling_of_the_first_word_is_the_first_word() -> None:
+    for name in ("jack-o'-lantern", "jack o lantern"):
+        assert [candidate.is_first_word for candidate in READER.read(name).candidates] == [True]
+    assert not READER.read("spectacles").candidates[0].is_first_word

@@ -8,8 +8,9 @@ import pytest
 
 from hyperclip.bundle import write_bundle
 from hyperclip.errors import BundleError
+from hyperclip.runtime.class_vectors import ClassVectors, pack_class_vectors
 from hyperclip.runtime.specialize import Model, load
-from tiny_bundle import make_files, make_manifest
+from tiny_bundle import TEXT_DIM, make_files, make_manifest
 
 glossary_format = pytest.importorskip("hyperclip.runtime.glossary_format")
 
@@ -20,7 +21,7 @@ WORDS = [[0], [1], [2], [3, 0]]
 RANKS = [[1], [1], [1], [1, 2]]
 
 
-def make_glossary() -> bytes:
+def make_glossary(class_vectors: ClassVectors | None = None) -> bytes:
     """Return a glossary in which "mouse" is an animal first and a device second."""
     vectors = np.zeros((4, 4), np.int8)
     vectors[[0, 1], 0] = 7
@@ -38,6 +39,7 @@ def make_glossary() -> bytes:
                 parents=np.array([1, 2], np.uint32),
                 packed_vectors=glossary_format.pack_vectors(vectors),
                 dim=4,
+                class_vectors=class_vectors,
             )
         )
     )
@@ -93,4 +95,36 @@ def test_the_order_of_names_changes_no_meaning(model: Model) -> None:
 def test_a_damaged_glossary_stops_loading(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bad", make_manifest(), {**make_files(), "glossary.bin": b"not a glossary"})
     with pytest.raises(BundleError):
+        load(tmp_path / "bad")
+
+
+def make_taught(text_dim: int) -> ClassVectors:
+    """Return one vector a sense, of the given length."""
+    rng = np.random.default_rng(3)
+    return pack_class_vectors(
+        rng.integers(1, 8, (4, 2)).astype(np.int8), rng.normal(size=(2, text_dim)).astype(np.float16)
+    )
+
+
+def test_taught_vectors_make_the_classes_and_change_no_shown_meaning(tmp_path: Path, model: Model) -> None:
+    files = {**make_files(), "glossary.bin": make_glossary(make_taught(TEXT_DIM))}
+    write_bundle(tmp_path / "taught", make_manifest(), files)
+    taught = load(tmp_path / "taught", n_threads=1)
+    names = ["mouse", "keyboard", "xyzzy"]
+
+    texts, plain = taught.texts(names), model.texts(names)
+
+    assert texts.meanings == plain.meanings
+    assert len(texts.all_texts()) == len(plain.all_texts()) - 1
+    assert np.abs(taught.generate(texts).head - model.generate(plain).head).max() > 1e-3
+    assert taught.specialize(names).metadata.meanings == model.specialize(names).metadata.meanings
+    described = taught.texts(names, descriptions={"mouse": "a shy person"})
+    assert described.meaning_vectors == (None, None, None)
+    assert described.meaning_texts[0] == "mouse: a shy person"
+
+
+def test_taught_vectors_of_another_length_stop_loading(tmp_path: Path) -> None:
+    files = {**make_files(), "glossary.bin": make_glossary(make_taught(TEXT_DIM + 1))}
+    write_bundle(tmp_path / "bad", make_manifest(), files)
+    with pytest.raises(BundleError, match=f"of {TEXT_DIM + 1} numbers; expected {TEXT_DIM}"):
         load(tmp_path / "bad")

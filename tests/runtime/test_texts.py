@@ -1,5 +1,6 @@
 """Which texts are read for a class, and with which weight."""
 
+import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from hyperclip.errors import InputError
 from hyperclip.runtime.meaning import Meaning
-from hyperclip.runtime.texts import ClassTexts, collect_texts
+from hyperclip.runtime.texts import NAME_SHARE, ClassTexts, collect_texts
 
 MOUSE = Meaning(wnid="n03793489", text="computer mouse, a device", rank=4, synonyms=(), kind_of=("device",))
 
@@ -94,3 +95,24 @@ def test_unusable_arguments_are_one_sentence(change: dict[str, Any], message: st
     with pytest.raises(InputError, match=message) as caught:
         collect(["cat"], **change)
     assert len(str(caught.value).encode()) < 1500
+
+
+def test_a_meaning_with_a_vector_is_not_read_and_dominates() -> None:
+    vector = np.array([0, 1], np.float32)
+    mouse = dataclasses.replace(MOUSE, vector=vector)
+    glossary = FakeGlossary()
+    glossary.choose = lambda names, described=(): [mouse, None]  # type: ignore[method-assign,assignment,misc]
+    texts = collect(["mouse", "cat"], templates=["{}", "a {}"], glossary=glossary)
+
+    assert texts.all_texts() == ["mouse", "a mouse", "cat", "a cat"]
+    assert texts.meanings[0].text == MOUSE.text
+    means = texts.mean_by_class(np.array([[3, 0], [1, 0], [0, 1], [1, 0]], np.float32))
+
+    wanted = np.array([NAME_SHARE, 1]) / np.hypot(NAME_SHARE, 1)
+    np.testing.assert_allclose(means, [wanted, [0.5, 0.5]], atol=1e-6)
+
+
+def test_a_description_replaces_the_vector_too() -> None:
+    texts = collect(["mouse"], descriptions={"mouse": "an animal"}, glossary=FakeGlossary())
+    assert texts.meaning_vectors == (None,)
+    assert texts.meaning_texts == ("mouse: an animal",)

@@ -1,5 +1,6 @@
 """Class embeddings for training: the same bits for a text in whatever company, and the shop's weights."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,8 +14,13 @@ import torch
 
 from hyperclip.data.text_targets import TextTargets
 from hyperclip.errors import InputError
+from hyperclip.runtime.class_vectors import pack_class_vectors
+from hyperclip.runtime.glossary import Glossary
+from hyperclip.runtime.glossary_format import pack_glossary
 from hyperclip.runtime.texts import MEANING_WEIGHT
+from hyperclip.runtime.texts import ClassTexts as ShopTexts
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
+from tiny_glossary import make_tables
 
 pytestmark = pytest.mark.torch
 
@@ -124,3 +130,41 @@ def test_an_unfinished_or_damaged_text_run_is_one_sentence(
     with pytest.raises(InputError, match="holds no finished text encoder") as caught:
         load_text_encoder(run)
     assert "\n" not in str(caught.value)
+
+
+def test_with_a_glossary_training_sees_what_the_shop_sees(
+    text_run: Path, world: Path, tmp_path: Path
+) -> None:
+    encoder, tokenizer = load_text_encoder(text_run)
+    text_dim = encoder.config.text_dim
+    tables = make_tables()
+    n = len(tables.wnids)
+    rng = np.random.default_rng(0)
+    values = rng.integers(-8, 8, (n, 4)).astype(np.int8)
+    basis = rng.normal(size=(4, text_dim)).astype(np.float16)
+    tables = dataclasses.replace(tables, class_vectors=pack_class_vectors(values, basis))
+    (tmp_path / "glossary.bin").write_bytes(pack_glossary(tables))
+    texts = ClassTexts(encoder.eval(), tokenizer, world / "meanings.jsonl", tmp_path / "glossary.bin")
+
+    found = texts.embed(["cat", "dog", "unheard-of"], ["n02121620", "n2", None])
+
+    vector = Glossary.read((tmp_path / "glossary.bin").read_bytes()).vector("n02121620")
+    token_ids, mask = tokenizer.encode(["cat"])
+    with torch.no_grad():
+        rows = encoder(torch.from_numpy(token_ids), torch.from_numpy(mask)).numpy()
+    shop = ShopTexts(
+        class_names=("cat",), meanings=(), phrasings=(), templates=("{}",), name_texts=(("cat",),),
+        meaning_texts=(None,), meaning_vectors=(vector,),
+    )  # fmt: skip
+    np.testing.assert_allclose(found[0], shop.mean_by_class(rows)[0], atol=1e-5)
+    plain = ClassTexts(encoder, tokenizer, world / "meanings.jsonl")
+    np.testing.assert_allclose(found[1:], plain.embed(["dog", "unheard-of"], ["n2", None]), atol=1e-6)
+
+
+def test_a_glossary_that_does_not_fit_is_refused(text_run: Path, world: Path, tmp_path: Path) -> None:
+    encoder, tokenizer = load_text_encoder(text_run)
+    path = tmp_path / "glossary.bin"
+    for content, message in ((b"", "cannot be read"), (pack_glossary(make_tables()), "--targets")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=message):
+            ClassTexts(encoder, tokenizer, world / "meanings.jsonl", path)

@@ -1,10 +1,12 @@
 """WordNet and a sentence encoder to ``glossary.bin``: facts and small vectors, no sentences of others.
 
 ``python -m hyperclip.export.glossary TEXT_KNOWLEDGE_DIR -o OUT_DIR`` takes about six minutes on one
-core, nearly all of it for the sentence vectors; ``--vectors FILE.npy`` keeps and reuses these.
+core, nearly all of it for the sentence vectors; ``--vectors FILE.npy`` keeps and reuses these. With
+``--targets FOLDER`` (of `hyperclip.data.text_targets`) it also holds what the text encoder was taught.
 """
 
 import argparse
+import dataclasses
 import io
 import json
 import sys
@@ -17,8 +19,9 @@ from numpy.typing import NDArray
 from hyperclip.bundle.atomic import write_file
 from hyperclip.errors import HyperclipError, InputError
 from hyperclip.export.glossary_tables import make_tables, restrict_parents
-from hyperclip.export.more_words import add_words
+from hyperclip.export.more_words import add_words, correct_ranks
 from hyperclip.export.offensive import remove_offensive
+from hyperclip.export.taught_vectors import make_class_vectors, mean_cosine, taught_vectors
 from hyperclip.export.wordnet_nouns import Synset, read_nouns
 from hyperclip.runtime.glossary import Glossary, meaning_text
 from hyperclip.runtime.glossary_format import pack_glossary, unpack_glossary
@@ -27,6 +30,7 @@ __all__ = ["build_glossary", "encode_glosses", "shorten_vectors", "write_meaning
 
 LICENSE = "LICENSE-wordnet.txt"
 DIM = 64
+CLASS_DIM = 128
 STEP = 0.03  # of a unit vector's number, per unit of the stored one
 GLOSS_MAX_TOKENS = 256
 
@@ -35,7 +39,10 @@ def build_glossary(
     text_knowledge: Path,
     *,
     vectors: Path | None = None,
+    targets: Path | None = None,
+    class_dim: int = CLASS_DIM,
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_cosine: Callable[[float], None] | None = None,
 ) -> dict[str, bytes]:
     """Return the glossary's files for a bundle: ``glossary.bin`` and ``LICENSE-wordnet.txt``.
 
@@ -46,8 +53,15 @@ def build_glossary(
     vectors : Path, optional
         An ``.npy`` file of the glosses' sentence vectors, float16, of shape (n_synsets, dim); read where
         it exists, written where it does not.
+    targets : Path, optional
+        A folder of `hyperclip.data.text_targets`: the glossary then holds the vectors that the text encoder
+        was taught for the senses.
+    class_dim : int
+        How many numbers of 4 bits such a vector keeps.
     on_progress : callable, optional
         Called with what is being done, how much of it is done, and how much there is.
+    on_cosine : callable, optional
+        Called with the mean cosine of the stored vectors to the exact ones.
 
     Returns
     -------
@@ -69,10 +83,21 @@ def build_glossary(
         )
     synsets, parents = read_nouns(text_knowledge)
     sentence_vectors = _read_or_encode(synsets, vectors, on_progress)
-    kept = sorted(remove_offensive(add_words(synsets), parents), key=lambda synset: synset.wnid)
+    words = add_words(correct_ranks(synsets))
+    kept = sorted(remove_offensive(words, parents), key=lambda synset: synset.wnid)
     row_of = {synset.wnid: row for row, synset in enumerate(synsets)}
     short = shorten_vectors(sentence_vectors)[[row_of[synset.wnid] for synset in kept]]
-    data = pack_glossary(make_tables(kept, restrict_parents(kept, parents), short))
+    tables = make_tables(kept, restrict_parents(kept, parents), short)
+    if targets is not None:
+        from hyperclip.data.text_targets import TextTargets  # needs pyarrow, whose lack read_nouns explains
+
+        original = [synsets[row_of[synset.wnid]] for synset in kept]
+        taught = taught_vectors(original, TextTargets.open(targets))
+        classes = make_class_vectors(taught, class_dim=class_dim)
+        tables = dataclasses.replace(tables, class_vectors=classes)
+        if on_cosine is not None:
+            on_cosine(mean_cosine(classes, taught))
+    data = pack_glossary(tables)
     unpack_glossary(data)
     return {"glossary.bin": data, LICENSE: license_file.read_bytes()}
 
@@ -173,12 +198,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--vectors", type=Path, metavar="FILE.npy", help="keep and reuse the sentence vectors"
     )
+    parser.add_argument(
+        "--targets", type=Path, metavar="FOLDER", help="also store what the text encoder was taught"
+    )
+    parser.add_argument(
+        "--class-dim", type=int, default=CLASS_DIM, help="numbers of 4 bits of each taught vector"
+    )
     parser.add_argument("--texts", type=Path, metavar="FILE.jsonl", help="also write every meaning's text")
     options = parser.parse_args(arguments)
     try:
         if not options.output.is_dir():
             raise InputError(f"{options.output} is no folder; expected one that exists; create it first.")
-        files = build_glossary(options.text_knowledge, vectors=options.vectors, on_progress=_show)
+        files = build_glossary(
+            options.text_knowledge, vectors=options.vectors, targets=options.targets,
+            class_dim=options.class_dim, on_progress=_show,
+            on_cosine=lambda cosine: print(f"mean cosine to the targets: {cosine:.4f}", file=sys.stderr),
+        )  # fmt: skip
         for name, data in files.items():
             write_file(options.output / name, data)
             print(f"{options.output / name}: {len(data):,} bytes", file=sys.stderr)

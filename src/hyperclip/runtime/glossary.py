@@ -13,9 +13,9 @@ from hyperclip.runtime.glossary_format import (
     EMPTY,
     VAGUE,
     GlossaryTables,
-    split_halves,
     unpack_glossary,
 )
+from hyperclip.runtime.half_bytes import split_halves
 from hyperclip.runtime.meaning import Meaning, make_meaning
 from hyperclip.runtime.name_reading import NameReader
 from hyperclip.runtime.sense_choice import choose_senses
@@ -60,6 +60,11 @@ class Glossary:
     def _vectors(self) -> NDArray[np.uint8]:
         """The packed meaning vectors, unpacked from the file when they are first needed."""
         return self._tables.vectors()
+
+    @property
+    def text_dim(self) -> int | None:
+        """Length of the vectors of meanings; None where the glossary has none."""
+        return None if self._tables.class_vectors is None else self._tables.class_vectors.text_dim
 
     @classmethod
     def read(cls, data: bytes) -> "Glossary":
@@ -116,7 +121,7 @@ class Glossary:
         if len(reading.candidates) < 2 or not reading.hint:
             return reading.candidates
         places, _ = self._fit([reading.candidates, reading.hint])
-        return (reading.candidates[places[0]],)
+        return (dataclasses.replace(reading.candidates[places[0]], is_meant=True),)
 
     def _choose(
         self, voices: Sequence[tuple[Candidate, ...]], *, is_alone: bool
@@ -125,7 +130,7 @@ class Glossary:
         return {
             candidates: candidates[place]
             for candidates, place, fit in zip(voices, *self._fit(voices), strict=True)
-            if is_alone or candidates[0].rank == 1 or fit >= MIN_FIT
+            if is_alone or candidates[0].rank == 1 or candidates[place].is_meant or fit >= MIN_FIT
         }
 
     def _fit(self, voices: Sequence[tuple[Candidate, ...]]) -> tuple[list[int], list[float]]:
@@ -164,6 +169,22 @@ class Glossary:
         ranks = [rank for word, rank, _ in self._index.words_of(candidates[0].sense) if word == name]
         return self._explain(name, dataclasses.replace(candidates[0], rank=min(ranks, default=1)))
 
+    def vector(self, wnid: str) -> NDArray[np.float32] | None:
+        """Return what the text encoder was taught for a sense; see `Meaning.vector`.
+
+        Parameters
+        ----------
+        wnid : str
+            WordNet id such as ``n02330245``.
+
+        Returns
+        -------
+        ndarray of shape (text_dim,), float32, unit length, or None
+            None where the glossary has no such sense, or no vector for it.
+        """
+        candidates = self._candidates(wnid) if re.fullmatch("n[0-9]{8}", wnid) else ()
+        return self._class_vector(candidates[0].sense) if candidates else None
+
     def senses(self, name: str) -> list[Meaning]:
         """Return all meanings that a name may have, the commonest first."""
         meanings = (self._explain(name, candidate) for candidate in self._reader.read(name).candidates)
@@ -191,8 +212,13 @@ class Glossary:
             # First words for which this is the commonest sense, then the others; both as WordNet has them.
             synonyms=[word for _, word in sorted(shown, key=lambda pair: pair[0])],
             kinds=[label for label in kinds if label is not None],
+            vector=self._class_vector(candidate.sense),
         )
         return meaning if meaning.text else None
+
+    def _class_vector(self, sense: int) -> NDArray[np.float32] | None:
+        classes = self._tables.class_vectors
+        return None if classes is None else classes.of(sense)
 
     def _label(self, sense: int) -> str | None:
         """Return the most used word of a sense that people are shown; None where there is none."""
@@ -214,5 +240,5 @@ class Glossary:
         return nearest or [row for row in parents if not flags[row] & EMPTY][:1]
 
 
-def _sort_key(candidates: tuple[Candidate, ...]) -> list[tuple[int, int, bool, float]]:
-    return [(c.sense, c.rank, c.is_first_word, c.cost) for c in candidates]
+def _sort_key(candidates: tuple[Candidate, ...]) -> list[tuple[int, int, bool, float, bool]]:
+    return [(c.sense, c.rank, c.is_first_word, c.cost, c.is_meant) for c in candidates]

@@ -4,12 +4,14 @@ Layout: 8 bytes of magic, the CRC-32 of everything after it (4 bytes), the lengt
 (4 bytes, little endian), the header as JSON, then the sections one after the other, each compressed
 with zlib. The header gives every section its item type, its number of items and its compressed size;
 a reader therefore knows what it will hold before it unpacks anything.
+
+A file whose magic ends in 2 also has class vectors (`hyperclip.runtime.class_vectors`): three more
+sections, and their lengths in the header. Files with and without them are both read.
 """
 
 import json
 import struct
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperclip.errors import BundleError
+from hyperclip.runtime.class_vectors import ClassVectors
+from hyperclip.runtime.glossary_header import (
+    CLASS_SECTIONS,
+    FILE_MAX_BYTES,
+    HEADER_MAX_BYTES,
+    ITEM_TYPES,
+    SECTIONS,
+    UNPACKED_LATER,
+    read_header,
+)
+from hyperclip.runtime.half_bytes import join_halves
+from hyperclip.runtime.inflate import ADVICE, damaged, inflate
 
 __all__ = ["BASIC", "EMPTY", "FOOD", "PERSON", "PLANT", "VAGUE", "GlossaryTables", "pack_glossary",
            "unpack_glossary"]  # fmt: skip
@@ -30,15 +44,7 @@ EMPTY = 32  # says nothing at all: "entity", "object"
 UNSHOWN = 128  # added to a rank: the word finds the sense, but is not shown to people (Latin names)
 
 MAGIC = b"HCGLOSS1"
-HEADER_MAX_BYTES = 4_096
-ITEMS_MAX = 4_000_000
-FILE_MAX_BYTES = 32 * 2**20
-DIM_MAX = 128
-SECTIONS = (
-    "lemmas", "wnids", "flags", "lemma_counts", "lemma_ids", "ranks", "parent_counts", "parents", "vectors",
-)  # fmt: skip
-ITEM_TYPES = ("|u1", "<u2", "<u4")
-ADVICE = "install hyperclip or the model again"
+MAGIC_WITH_CLASSES = b"HCGLOSS2"  # the same, and after it the sections of class vectors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +73,8 @@ class GlossaryTables:
         Meaning vectors, compressed as in the file; see `vectors`.
     dim : int
         Length of a meaning vector, even, in [2, 128].
+    class_vectors : ClassVectors, optional
+        What the text encoder was taught for each sense.
     """
 
     lemmas: tuple[str, ...]
@@ -79,6 +87,7 @@ class GlossaryTables:
     parents: NDArray[np.uint32]
     packed_vectors: bytes = field(repr=False)
     dim: int
+    class_vectors: ClassVectors | None = None
 
     def vectors(self) -> NDArray[np.uint8]:
         """Return the meaning vectors as they are stored: two numbers a byte.
@@ -93,23 +102,8 @@ class GlossaryTables:
         BundleError
             When they do not unpack to the announced size.
         """
-        raw = _inflate(self.packed_vectors, len(self.wnids) * self.dim // 2, "vectors")
+        raw = inflate(self.packed_vectors, len(self.wnids) * self.dim // 2, "vectors")
         return np.frombuffer(raw, np.uint8).reshape(len(self.wnids), self.dim // 2)
-
-
-def split_halves(packed: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return vectors of whole numbers from -8 to 7, of shape (n, dim), from bytes of shape (n, dim / 2)."""
-    values = np.empty((len(packed), packed.shape[1] * 2), np.float32)
-    values[:, 0::2] = packed & 15
-    values[:, 1::2] = packed >> 4
-    return values - np.float32(8)
-
-
-def join_halves(values: NDArray[np.int8]) -> NDArray[np.uint8]:
-    """Return bytes of shape (n, dim / 2) from whole numbers from -8 to 7 of shape (n, dim)."""
-    shifted = (values + 8).astype(np.uint8)
-    packed: NDArray[np.uint8] = shifted[:, 0::2] | (shifted[:, 1::2] << np.uint8(4))
-    return packed
 
 
 def pack_vectors(values: NDArray[np.int8]) -> bytes:
@@ -147,18 +141,33 @@ def pack_glossary(tables: GlossaryTables) -> bytes:
         "parent_counts": tables.parent_counts,
         "parents": tables.parents,
     }
-    sections: dict[str, list[object]] = {}
-    body = []
+    packed = {"vectors": tables.packed_vectors}
+    n_items = {"vectors": len(tables.wnids) * tables.dim // 2}
+    header: dict[str, object] = {"dim": tables.dim}
+    names = SECTIONS
+    classes = tables.class_vectors
+    if classes is not None:
+        items["class_block_sizes"] = classes.block_sizes
+        items["class_basis"] = np.ascontiguousarray(classes.basis, np.float16).view(np.uint16).ravel()
+        packed["class_vectors"] = classes.packed
+        n_items["class_vectors"] = classes.n_senses * classes.class_dim // 2
+        header |= {"class_dim": classes.class_dim, "text_dim": classes.text_dim}
+        names = SECTIONS + CLASS_SECTIONS
+    item_types = dict.fromkeys(packed, "|u1")
     for name, values in items.items():
-        item_type = next(t for t in ITEM_TYPES if not values.size or values.max() <= np.iinfo(t).max)
-        packed = zlib.compress(values.astype(item_type).tobytes(), 9)
-        sections[name] = [item_type, int(values.size), len(packed)]
-        body.append(packed)
-    sections["vectors"] = ["|u1", len(tables.wnids) * tables.dim // 2, len(tables.packed_vectors)]
-    body.append(tables.packed_vectors)
-    header = json.dumps({"dim": tables.dim, "sections": sections}, separators=(",", ":")).encode()
-    rest = struct.pack("<I", len(header)) + header + b"".join(body)
-    return MAGIC + struct.pack("<I", zlib.crc32(rest)) + rest
+        item_types[name] = _smallest_type(values) if name != "class_basis" else "<u2"
+        packed[name] = zlib.compress(values.astype(item_types[name]).tobytes(), 9)
+        n_items[name] = int(values.size)
+    header["sections"] = {name: [item_types[name], n_items[name], len(packed[name])] for name in names}
+    raw = json.dumps(header, separators=(",", ":")).encode()
+    rest = struct.pack("<I", len(raw)) + raw + b"".join(packed[name] for name in names)
+    magic = MAGIC if classes is None else MAGIC_WITH_CLASSES
+    return magic + struct.pack("<I", zlib.crc32(rest)) + rest
+
+
+def _smallest_type(values: NDArray[Any]) -> str:
+    """Return the first of `ITEM_TYPES` that holds all values."""
+    return next(t for t in ITEM_TYPES if not values.size or values.max() <= np.iinfo(t).max)
 
 
 def unpack_glossary(data: bytes) -> GlossaryTables:
@@ -179,40 +188,52 @@ def unpack_glossary(data: bytes) -> GlossaryTables:
     BundleError
         When the file is not a glossary, damaged, or announces more than it may hold.
     """
-    if len(data) > FILE_MAX_BYTES or data[: len(MAGIC)] != MAGIC or len(data) < 16:
+    has_classes = data[: len(MAGIC)] == MAGIC_WITH_CLASSES
+    if len(data) > FILE_MAX_BYTES or not (has_classes or data[: len(MAGIC)] == MAGIC) or len(data) < 16:
         raise BundleError(
             f"glossary.bin has {len(data):,} bytes and starts with {data[:8]!r}; expected at most "
-            f"{FILE_MAX_BYTES:,} bytes that start with {MAGIC!r}; {ADVICE}."
+            f"{FILE_MAX_BYTES:,} bytes that start with {MAGIC!r} or {MAGIC_WITH_CLASSES!r}; {ADVICE}."
         )
     checksum, header_size = struct.unpack_from("<II", data, 8)
     if zlib.crc32(memoryview(data)[12:]) != checksum:
-        raise _damaged("its checksum is wrong", "the bytes that were written")
+        raise damaged("its checksum is wrong", "the bytes that were written")
     if header_size > min(HEADER_MAX_BYTES, len(data) - 16):
-        raise _damaged(f"its header has {header_size:,} bytes", f"at most {HEADER_MAX_BYTES:,}")
-    dim, sections = _read_header(data[16 : 16 + header_size])
+        raise damaged(f"its header has {header_size:,} bytes", f"at most {HEADER_MAX_BYTES:,}")
+    dims, sections = read_header(data[16 : 16 + header_size], has_classes=has_classes)
+    dim = dims["dim"]
     if 16 + header_size + sum(stored for _, _, stored in sections.values()) != len(data):
-        raise _damaged(f"it has {len(data):,} bytes", "as many as its sections announce")
+        raise damaged(f"it has {len(data):,} bytes", "as many as its sections announce")
     arrays: dict[str, NDArray[Any]] = {}
     position = 16 + header_size
-    packed_vectors = b""
+    packed: dict[str, bytes] = {}
     for name, (item_type, n_items, stored) in sections.items():
-        packed = data[position : position + stored]
+        packed[name] = data[position : position + stored]
         position += stored
-        if name == "vectors":
-            packed_vectors = packed
-        else:
-            raw = _inflate(packed, n_items * np.dtype(item_type).itemsize, name)
+        if name not in UNPACKED_LATER:
+            raw = inflate(packed[name], n_items * np.dtype(item_type).itemsize, name)
             arrays[name] = np.frombuffer(raw, item_type)
     try:
         text = arrays["lemmas"].astype(np.uint8).tobytes().decode()
     except UnicodeDecodeError as error:
-        raise _damaged("its words are not UTF-8", "readable words") from error
+        raise damaged("its words are not UTF-8", "readable words") from error
     wnids = np.cumsum(arrays["wnids"].astype(np.int64))
     n_senses = len(wnids)
     if n_senses and wnids[-1] >= 2**32:
-        raise _damaged("its ids are too large", "8 digits")
+        raise damaged("its ids are too large", "8 digits")
     if sections["vectors"][:2] != ("|u1", n_senses * dim // 2):
-        raise _damaged(f"its vectors have {sections['vectors'][1]:,} bytes", f"{n_senses * dim // 2:,}")
+        raise damaged(f"its vectors have {sections['vectors'][1]:,} bytes", f"{n_senses * dim // 2:,}")
+    classes = None
+    if has_classes:
+        n_bytes = n_senses * dims["class_dim"] // 2
+        if sections["class_vectors"][:2] != ("|u1", n_bytes):
+            raise damaged(f"its class vectors have {sections['class_vectors'][1]:,} bytes", f"{n_bytes:,}")
+        basis = arrays["class_basis"].astype(np.uint16).view(np.float16)
+        classes = ClassVectors(
+            n_senses=n_senses,
+            packed=packed["class_vectors"],
+            block_sizes=arrays["class_block_sizes"].astype(np.uint32),
+            basis=basis.reshape(dims["class_dim"], dims["text_dim"]),
+        )
     tables = GlossaryTables(
         lemmas=tuple(text.split("\n")) if text else (),
         wnids=wnids.astype(np.uint32),
@@ -222,51 +243,12 @@ def unpack_glossary(data: bytes) -> GlossaryTables:
         ranks=arrays["ranks"].astype(np.uint8),
         parent_counts=arrays["parent_counts"].astype(np.uint8),
         parents=arrays["parents"].astype(np.uint32),
-        packed_vectors=packed_vectors,
+        packed_vectors=packed["vectors"],
         dim=dim,
+        class_vectors=classes,
     )
     _check(tables)
     return tables
-
-
-def _read_header(raw: bytes) -> tuple[int, dict[str, tuple[str, int, int]]]:
-    """Return the vector length and, for each section, its item type, item count and stored size."""
-    try:
-        header = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise _damaged("its header is not JSON", "a JSON object") from error
-    if not isinstance(header, dict) or set(header) != {"dim", "sections"}:
-        raise _damaged("its header has other keys", "dim and sections")
-    dim, sections = header["dim"], header["sections"]
-    if type(dim) is not int or not 2 <= dim <= DIM_MAX or dim % 2:
-        raise _damaged(f"its vectors have {dim!r:.20} numbers", f"an even number up to {DIM_MAX}")
-    if not isinstance(sections, Mapping) or tuple(sections) != SECTIONS:
-        raise _damaged("its sections have other names", ", ".join(SECTIONS))
-    checked: dict[str, tuple[str, int, int]] = {}
-    for name, entry in sections.items():
-        if not isinstance(entry, list) or len(entry) != 3 or entry[0] not in ITEM_TYPES:
-            raise _damaged(f"section {name} is not described", "item type, count and size")
-        item_type, n_items, stored = entry
-        if type(n_items) is not int or type(stored) is not int or min(n_items, stored) < 0:
-            raise _damaged(f"section {name} has no sizes", "two whole numbers")
-        if n_items > ITEMS_MAX or stored > FILE_MAX_BYTES:
-            raise _damaged(f"section {name} announces {n_items!r:.20} items", f"at most {ITEMS_MAX:,}")
-        checked[name] = (item_type, n_items, stored)
-    if checked["lemmas"][0] != "|u1":
-        raise _damaged("its words are not bytes", "bytes")
-    return dim, checked
-
-
-def _inflate(packed: bytes, size: int, name: str) -> bytes:
-    """Decompress a section that must have `size` bytes; never unpack more than that."""
-    unpacker = zlib.decompressobj()
-    try:
-        raw = unpacker.decompress(packed, size + 1)
-    except zlib.error as error:
-        raise _damaged(f"section {name} does not unpack", f"{size:,} bytes") from error
-    if len(raw) != size or not unpacker.eof or unpacker.unused_data:
-        raise _damaged(f"section {name} has another size than announced", f"{size:,} bytes")
-    return raw
 
 
 def _check(tables: GlossaryTables) -> None:
@@ -274,22 +256,22 @@ def _check(tables: GlossaryTables) -> None:
     n = len(tables.wnids)
     ranks = tables.ranks & (UNSHOWN - 1)
     if not len(tables.flags) == len(tables.lemma_counts) == len(tables.parent_counts) == n:
-        raise _damaged("its tables differ in length", "one row a sense")
+        raise damaged("its tables differ in length", "one row a sense")
     if n and (np.diff(tables.wnids.astype(np.int64)) <= 0).any():
-        raise _damaged("its ids are not in order", "ascending ids")
+        raise damaged("its ids are not in order", "ascending ids")
     if not len(tables.lemma_ids) == len(tables.ranks) == tables.lemma_counts.sum(dtype=np.int64):
-        raise _damaged("its words and senses differ in number", "one rank a word and sense")
+        raise damaged("its words and senses differ in number", "one rank a word and sense")
     if len(tables.parents) != tables.parent_counts.sum(dtype=np.int64):
-        raise _damaged("its parents differ in number", "as many as announced")
+        raise damaged("its parents differ in number", "as many as announced")
     if n and tables.lemma_counts.min() < 1:
-        raise _damaged("a sense has no word", "at least one word a sense")
+        raise damaged("a sense has no word", "at least one word a sense")
     if ranks.size and ranks.min() < 1:
-        raise _damaged("a rank is 0", "ranks from 1")
+        raise damaged("a rank is 0", "ranks from 1")
     if tables.lemma_ids.size and tables.lemma_ids.max() >= len(tables.lemmas):
-        raise _damaged("a sense points to a word that is not there", f"{len(tables.lemmas):,} words")
+        raise damaged("a sense points to a word that is not there", f"{len(tables.lemmas):,} words")
     if tables.parents.size and tables.parents.max() >= n:
-        raise _damaged("a sense points to a parent that is not there", f"{n:,} senses")
-
-
-def _damaged(found: str, expected: str) -> BundleError:
-    return BundleError(f"glossary.bin is damaged: {found}; expected {expected}; {ADVICE}.")
+        raise damaged("a sense points to a parent that is not there", f"{n:,} senses")
+    if tables.class_vectors is not None:
+        if tables.class_vectors.n_senses != n:
+            raise damaged("its class vectors differ in number", "one a sense")
+        tables.class_vectors.check()

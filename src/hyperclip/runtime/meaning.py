@@ -1,7 +1,10 @@
 """How a meaning is put into words: synonyms, then what it is a kind of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hyperclip.runtime.word_forms import letters
 
@@ -28,6 +31,8 @@ class Meaning:
         Other names of the same sense, at most three.
     kind_of : tuple of str
         What it is a kind of, the nearest first, at most three.
+    vector : ndarray of shape (text_dim,), float32, unit length, or None
+        What the text encoder was taught for this sense, where the glossary has it.
     """
 
     wnid: str
@@ -35,10 +40,17 @@ class Meaning:
     rank: int
     synonyms: tuple[str, ...]
     kind_of: tuple[str, ...]
+    vector: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
 
 
 def make_meaning(
-    name: str, *, wnid: str, rank: int, synonyms: Sequence[str], kinds: Sequence[str]
+    name: str,
+    *,
+    wnid: str,
+    rank: int,
+    synonyms: Sequence[str],
+    kinds: Sequence[str],
+    vector: NDArray[np.float32] | None = None,
 ) -> Meaning:
     """Return the `Meaning` whose text says about `name` what the name itself does not say.
 
@@ -54,6 +66,8 @@ def make_meaning(
         Candidates, the best first.
     kinds : sequence of str
         What it is a kind of, the nearest first.
+    vector : ndarray of shape (text_dim,), float32, unit length, optional
+        What the text encoder was taught for the sense.
 
     Returns
     -------
@@ -81,7 +95,9 @@ def make_meaning(
             chosen.append(synonym)
             seen.add(letters(synonym))
     text = ", ".join([*chosen, tail] if tail else chosen)
-    return Meaning(wnid=wnid, text=text, rank=rank, synonyms=tuple(chosen), kind_of=tuple(kind_of))
+    return Meaning(
+        wnid=wnid, text=text, rank=rank, synonyms=tuple(chosen), kind_of=tuple(kind_of), vector=vector
+    )
 
 
 def _is_said_by(kind: str, kinds: Sequence[str]) -> bool:

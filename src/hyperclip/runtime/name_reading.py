@@ -167,9 +167,13 @@ class NameReader:
         return exact
 
     def _narrow(self, candidates: list[Candidate], note: str) -> list[Candidate]:
-        """Return the candidates that have the words of `note` among their words or kinds."""
+        """Return the candidates that have the words of `note` among their words or kinds, as meant."""
         wanted = {letters(note), *(letters(form) for form in singulars(note.strip()))} - {""}
-        return [candidate for candidate in candidates if wanted & self._words_about(candidate.sense)]
+        return [
+            dataclasses.replace(candidate, is_meant=True)
+            for candidate in candidates
+            if wanted & self._words_about(candidate.sense)
+        ]
 
     def _words_about(self, sense: int) -> set[str]:
         """Return the letters of all words of a sense, of parts of these, and of all that it is a kind of."""

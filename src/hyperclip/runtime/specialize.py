@@ -135,7 +135,13 @@ class Model:
             return None
         from hyperclip.runtime.glossary import Glossary
 
-        return Glossary.read(data)
+        glossary = Glossary.read(data)
+        if glossary.text_dim not in (None, self.manifest.head.text_dim):
+            raise BundleError(
+                f"glossary.bin has class vectors of {glossary.text_dim} numbers; expected "
+                f"{self.manifest.head.text_dim} as model.json says; get the model again."
+            )
+        return glossary
 
     def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the unit vectors of texts, shape (n_texts, text_dim), float32; no template is added."""

@@ -1,7 +1,7 @@
 """From class names to the texts that the text encoder reads, and the weight of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,7 @@ from hyperclip.runtime.names import check_class_names, check_texts, same_name_ke
 if TYPE_CHECKING:
     from hyperclip.runtime.glossary import Glossary
 
-__all__ = ["MEANING_WEIGHT", "ClassTexts", "check_templates", "collect_texts"]
+__all__ = ["MEANING_WEIGHT", "NAME_SHARE", "ClassTexts", "check_templates", "collect_texts"]
 
 Value = TypeVar("Value")
 FloatArray = npt.NDArray[np.float32]
@@ -23,6 +23,10 @@ MAX_TEMPLATES = 1000
 # Of a meaning, against all name texts of its class together. With a trunk's own concepts taken away,
 # ten-way tasks gained one point over equal weights; a meaning alone gives no more, and loses the name.
 MEANING_WEIGHT = 2.0
+# Of the name texts, against the vector that the text encoder was taught for a sense of the glossary. The
+# taught vector alone is best (half and half: two points less); the share lets two names of one sense
+# differ a little, and gives templates and phrasings a say.
+NAME_SHARE = 0.15
 NO_MEANING = ClassMeaning(text=None, wnid=None, source="none")
 
 
@@ -35,7 +39,9 @@ class ClassTexts:
     phrasings: tuple[tuple[str, ...], ...]
     templates: tuple[str, ...]
     name_texts: tuple[tuple[str, ...], ...]  # of each class: its names in every template
-    meaning_texts: tuple[str | None, ...]  # of each class: the name with its meaning, where there is one
+    meaning_texts: tuple[str | None, ...]  # of each class: the name with its meaning, where one is read
+    meaning_vectors: tuple[FloatArray | None, ...] = field(default=(), repr=False, compare=False)
+    """Of each class: the vector that its meaning has in the glossary, so that no text of it is read."""
 
     def all_texts(self) -> list[str]:
         """Return every text that is read, class by class."""
@@ -46,7 +52,10 @@ class ClassTexts:
         ]
 
     def mean_by_class(self, rows: FloatArray) -> FloatArray:
-        """Return the mean of each class's vectors; its meaning weighs `MEANING_WEIGHT` times its names.
+        """Return each class's vector: the mean of its texts', or its meaning's with a share of its names.
+
+        A meaning that is read weighs `MEANING_WEIGHT` times the names; beside a meaning that has a vector
+        in the glossary, the names count `NAME_SHARE`.
 
         Parameters
         ----------
@@ -63,11 +72,19 @@ class ClassTexts:
         for index, names in enumerate(self.name_texts):
             stop = start + len(names)
             means[index] = rows[start:stop].mean(axis=0, dtype=np.float64)
-            if self.meaning_texts[index] is not None:
+            taught = self.meaning_vectors[index] if self.meaning_vectors else None
+            if taught is not None:
+                means[index] = _unit(NAME_SHARE * _unit(means[index]) + taught)
+            elif self.meaning_texts[index] is not None:
                 means[index] = (means[index] + MEANING_WEIGHT * rows[stop]) / (1 + MEANING_WEIGHT)
                 stop += 1
             start = stop
         return means
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    """Return a vector at unit length; zeros stay zeros."""
+    return vector / np.float32(max(float(np.linalg.norm(vector)), 1e-9))
 
 
 def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
@@ -137,14 +154,15 @@ def collect_texts(
     all_words = [(name.strip(), *(word.strip() for word in words.get(name, ()))) for name in names]
     return ClassTexts(
         class_names=names,
-        meanings=tuple(meaning for meaning, _ in meanings),
+        meanings=tuple(meaning for meaning, _, _ in meanings),
         phrasings=tuple(tuple(words.get(name, ())) for name in names),
         templates=templates,
         name_texts=tuple(
             tuple(template.replace("{}", word) for word in group for template in templates)
             for group in all_words
         ),
-        meaning_texts=tuple(text for _, text in meanings),
+        meaning_texts=tuple(text for _, text, _ in meanings),
+        meaning_vectors=tuple(vector for _, _, vector in meanings),
     )
 
 
@@ -166,19 +184,21 @@ def _by_class(values: Mapping[str, Value], names: Sequence[str], *, what: str) -
 
 def _choose_meanings(
     names: Sequence[str], described: Mapping[str, str], glossary: "Glossary | None"
-) -> list[tuple[ClassMeaning, str | None]]:
-    """Return for each name its meaning and the text in which the text encoder reads it."""
+) -> list[tuple[ClassMeaning, str | None, FloatArray | None]]:
+    """Return for each name its meaning, and the text in which it is read or the vector that it has."""
     chosen = [None] * len(names) if glossary is None else glossary.choose(names, described=set(described))
-    result: list[tuple[ClassMeaning, str | None]] = []
+    result: list[tuple[ClassMeaning, str | None, FloatArray | None]] = []
     for name, meaning in zip(names, chosen, strict=True):
         if name in described:
             text = described[name].strip()
-            result.append((ClassMeaning(text=text, wnid=None, source="user"), f"{name.strip()}: {text}"))
+            shown = ClassMeaning(text=text, wnid=None, source="user")
+            result.append((shown, f"{name.strip()}: {text}", None))
         elif meaning is None:
-            result.append((NO_MEANING, None))
+            result.append((NO_MEANING, None, None))
         else:
             from hyperclip.runtime.glossary import meaning_text
 
             shown = ClassMeaning(text=meaning.text, wnid=meaning.wnid, source="glossary")
-            result.append((shown, meaning_text(name.strip(), meaning)))
+            read = meaning_text(name.strip(), meaning) if meaning.vector is None else None
+            result.append((shown, read, meaning.vector))
     return result

@@ -24,15 +24,18 @@ class Candidate:
     rank : int
         How common the sense is for the word, from 1.
     is_first_word : bool
-        Whether the word is the sense's most used one.
+        Whether the word is the sense's most used one, in any spelling.
     cost : float
         What speaks against this reading of the name, at least 0.
+    is_meant : bool
+        Whether the name itself says that this sense is meant: "crane (bird)".
     """
 
     sense: int
     rank: int
     is_first_word: bool
     cost: float = 0.0
+    is_meant: bool = False
 
 
 class WordIndex:
@@ -97,13 +100,11 @@ class WordIndex:
                 sense = int(np.searchsorted(self._word_stop, pair, side="right"))
                 if no_people and int(self._tables.flags[sense]) & PERSON:
                     continue
-                candidate = Candidate(
-                    sense=sense,
-                    rank=int(self._tables.ranks[pair]) % UNSHOWN,
-                    is_first_word=bool(pair == self._word_stop[sense] - self._tables.lemma_counts[sense]),
-                )
-                if sense not in best or candidate.rank < best[sense].rank:
-                    best[sense] = candidate
+                rank = int(self._tables.ranks[pair]) % UNSHOWN
+                if sense not in best or rank < best[sense].rank:
+                    best[sense] = Candidate(
+                        sense=sense, rank=rank, is_first_word=self._is_first_word(word, sense)
+                    )
         return sorted(best.values(), key=lambda candidate: (candidate.rank, candidate.sense))
 
     def find_id(self, wnid: int) -> list[Candidate]:
@@ -112,6 +113,11 @@ class WordIndex:
         if row == len(self._tables.wnids) or self._tables.wnids[row] != wnid:
             return []
         return [Candidate(sense=row, rank=1, is_first_word=True)]
+
+    def _is_first_word(self, word: str, sense: int) -> bool:
+        """Tell whether a sense's most used word is `word`, as "seahorse" is "sea horse"."""
+        first = self._word_stop[sense] - self._tables.lemma_counts[sense]
+        return letters(self._tables.lemmas[self._tables.lemma_ids[first]]) == letters(word)
 
     def _spellings(self, word: str) -> list[int]:
         """Return the numbers of the glossary's words that `word` may stand for."""
