@@ -213,6 +213,21 @@ def test_controls_and_mixtures_are_exported_too(hypernetwork: str | None, kind: 
     np.testing.assert_allclose(run_onnx(data, make_texts(6))["head"].sum(axis=1), total, atol=1e-5)
 
 
+@pytest.mark.slow
+def test_whole_number_embeddings_leave_every_text_where_it_was(model: HyperCLIP) -> None:
+    texts = make_texts(40)
+    small = onnx.load_from_string(specializer_to_onnx(model))
+    small.graph.output.append(onnx.helper.make_tensor_value_info("row_text", TensorProto.FLOAT, ["n", None]))
+    session = onnxruntime.InferenceSession(small.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = {"token_ids": texts.token_ids, "mask": texts.mask, "class_index": texts.class_index}
+    (found,) = session.run(["row_text"], given)
+    assert model.text_encoder is not None
+    with torch.no_grad():
+        wanted = model.text_encoder(torch.from_numpy(texts.token_ids), torch.from_numpy(texts.mask)).numpy()
+
+    assert (found * wanted).sum(axis=1).min() > 0.999
+
+
 def test_a_model_without_a_text_encoder_is_refused(model: HyperCLIP) -> None:
     with pytest.raises(BundleError, match="has no text encoder"):
         specializer_to_onnx(HyperCLIP(model.config))

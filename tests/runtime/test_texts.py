@@ -101,7 +101,7 @@ def test_a_meaning_with_a_vector_is_not_read_and_dominates() -> None:
     vector = np.array([0, 1], np.float32)
     mouse = dataclasses.replace(MOUSE, vector=vector)
     glossary = FakeGlossary()
-    glossary.choose = lambda names, described=(): [mouse, None]  # type: ignore[method-assign,assignment,misc]
+    glossary.choose = lambda names, described=(): [mouse, None]  # type: ignore[method-assign,misc]
     texts = collect(["mouse", "cat"], templates=["{}", "a {}"], glossary=glossary)
 
     assert texts.all_texts() == ["mouse", "a mouse", "cat", "a cat"]

@@ -44,7 +44,8 @@ def taught_vectors(synsets: Sequence[Synset], targets: "TextTargets") -> NDArray
         rows = [row_of[text] for text in texts if text in row_of]
         if rows:
             taught[index] = targets.vectors[rows].astype(np.float64).mean(axis=0)
-    return taught / np.maximum(np.linalg.norm(taught, axis=1, keepdims=True), 1e-12)
+    taught /= np.maximum(np.linalg.norm(taught, axis=1, keepdims=True), 1e-12)
+    return taught
 
 
 def make_class_vectors(taught: NDArray[np.float64], *, class_dim: int) -> ClassVectors:

@@ -144,7 +144,7 @@ def pack_glossary(tables: GlossaryTables) -> bytes:
     packed = {"vectors": tables.packed_vectors}
     n_items = {"vectors": len(tables.wnids) * tables.dim // 2}
     header: dict[str, object] = {"dim": tables.dim}
-    names = SECTIONS
+    names: tuple[str, ...] = SECTIONS
     classes = tables.class_vectors
     if classes is not None:
         items["class_block_sizes"] = classes.block_sizes
