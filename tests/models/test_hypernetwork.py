@@ -265,10 +265,68 @@ def test_weights_have_a_bound_of_their_own() -> None:
     ("options", "message"),
     [
         ({"weight_bound": 0.0}, "weight_bound is 0.0; expected a number in"),
-        ({"code": "cube"}, "code is 'cube'; expected 'sphere' or 'softmax'"),
+        ({"code": "cube"}, "code is 'cube'; expected 'sphere', 'softmax' or 'whitened'"),
         ({"code": "softmax", "bottleneck_dim": 1}, "at least 2 experts"),
     ],
 )
 def test_wrong_codes_and_bounds_are_one_sentence(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         HypernetworkConfig(**options)  # type: ignore[arg-type]
+
+
+# Whitened code ----------------------------------------------------------------------------------------
+
+
+def make_whitened(kind: type[Hypernetwork] = Hypernetwork) -> tuple[Hypernetwork, Tensor]:
+    """A hypernetwork that has seen a vocabulary of five clusters, and the vocabulary."""
+    generator = torch.Generator().manual_seed(3)
+    clusters = torch.randn(5, 16, generator=generator).repeat_interleave(20, dim=0)
+    vocabulary = functional.normalize(clusters + 0.4 * torch.randn(100, 16, generator=generator), dim=-1)
+    config = HypernetworkConfig(text_dim=16, hidden_dim=8, bottleneck_dim=4, code="whitened")
+    network = kind(config, 12)
+    network.look_at(vocabulary)
+    return network, vocabulary
+
+
+def test_a_whitened_code_varies_between_lists_and_is_small_for_everything() -> None:
+    network, vocabulary = make_whitened()
+    lists = vocabulary.reshape(5, 20, 16)
+
+    codes = network.context_code(lists)
+    everything = network.context_code(vocabulary[None])
+
+    varies = codes.var(dim=0, correction=0).sum() / codes.square().sum(dim=1).mean()
+    assert varies > 0.9
+    assert everything.norm() < 0.3 * codes.norm(dim=1).mean()
+    assert (codes.norm(dim=1) <= 1.5 * 2 + 1e-5).all()
+
+
+def test_a_whitened_code_ignores_order_and_repetition() -> None:
+    network, vocabulary = make_whitened()
+    names = vocabulary[:6]
+
+    code = network.context_code(names[None])
+
+    torch.testing.assert_close(network.context_code(names.flip(0)[None]), code, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        network.context_code(torch.cat([names, names])[None]), code, atol=1e-4, rtol=1e-4
+    )
+
+
+def test_tokens_give_a_whitened_code_of_usual_size_that_learns() -> None:
+    network, vocabulary = make_whitened(TokenContext)
+
+    code = network.context_code(vocabulary.reshape(5, 20, 16))
+
+    torch.testing.assert_close(code, code[:1].expand(5, -1))
+    torch.testing.assert_close(code.norm(dim=1), torch.full((5,), 2.0))
+    torch.nn.init.normal_(network.out.weight)
+    network(vocabulary[None]).sum().backward()
+    assert isinstance(network, TokenContext)
+    assert network.tokens.grad is not None
+    assert network.tokens.grad.abs().max() > 0
+
+
+def test_a_whitened_code_cannot_be_wider_than_the_text() -> None:
+    with pytest.raises(InputError, match="expected at most text_dim = 16"):
+        HypernetworkConfig(text_dim=16, bottleneck_dim=32, code="whitened")

@@ -100,6 +100,6 @@ class HyperCLIP(nn.Module):
 
     @torch.no_grad()
     def set_center(self, vocabulary_emb_nE: Tensor) -> None:
-        """Centre the hypernetwork's input on the mean of a vocabulary's embeddings."""
+        """Show the hypernetwork a vocabulary's embeddings; see `Hypernetwork.look_at`."""
         if self.hypernetwork is not None:
-            self.hypernetwork.center.copy_(vocabulary_emb_nE.mean(dim=0))
+            self.hypernetwork.look_at(vocabulary_emb_nE)

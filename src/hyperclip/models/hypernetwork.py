@@ -7,7 +7,9 @@ through odd functions (no biases at the start, tanh), which add no constant, and
 brought back to unit size before it is mixed.
 
 The last layer mixes Z learnt sets of changes by a code g of Z values: ``sum_z g_z D_z``. The code is a
-point of a sphere, or says how a softmax routes the task over Z experts.
+point of a sphere, or says how a softmax routes the task over Z experts. Both are learnt, and may learn to be
+the same for every task. The third kind of code is not learnt: the main directions in which the names' mean
+differs from task to task. It varies by construction, and is near zero for a list of everything.
 
 Legend: R contexts, C class embeddings in a context, E text dim, P generated parameters, Z code.
 """
@@ -25,6 +27,7 @@ from hyperclip.errors import InputError
 __all__ = ["Hypernetwork", "HypernetworkConfig", "TokenContext", "unique_weights"]
 
 _FAINT = 0.05  # pooled features much smaller than this stay small: they are the noise of a mean
+_NEIGHBORS = 10  # names in the lists whose differences a whitened code tells
 _SAME = 1 - 1e-5  # cosine above which two unit rows count as one name
 
 
@@ -43,7 +46,8 @@ class HypernetworkConfig:
     weight_bound: float = 1.0
     """Largest added change of a weight, in units of its layer's deviation at the start."""
     code: str = "sphere"
-    """The bottleneck: `sphere` (constant length) or `softmax` (routing over experts; even is neutral)."""
+    """The bottleneck: `sphere` (constant length), `softmax` (routing over experts; even is neutral) or
+    `whitened` (main directions of the names' mean over lists of neighbors, not learnt)."""
     n_tokens: int = 32
     """Learnt tokens of the `token` kind."""
 
@@ -61,8 +65,15 @@ class HypernetworkConfig:
             raise InputError(f"bound is {self.bound}; expected a number in (0, 1]; try 0.5.")
         if not 0 < self.weight_bound <= 10:
             raise InputError(f"weight_bound is {self.weight_bound}; expected a number in (0, 10]; try 1.")
-        if self.code not in ("sphere", "softmax"):
-            raise InputError(f"code is {self.code!r}; expected 'sphere' or 'softmax'; choose one.")
+        if self.code not in ("sphere", "softmax", "whitened"):
+            raise InputError(
+                f"code is {self.code!r}; expected 'sphere', 'softmax' or 'whitened'; choose one."
+            )
+        if self.code == "whitened" and self.bottleneck_dim > self.text_dim:
+            raise InputError(
+                f"bottleneck_dim is {self.bottleneck_dim}; expected at most text_dim = {self.text_dim} for a "
+                "whitened code; lower it."
+            )
         if self.code == "softmax" and self.bottleneck_dim < 2:
             raise InputError(
                 f"bottleneck_dim is {self.bottleneck_dim}; expected at least 2 experts for a softmax code; "
@@ -110,6 +121,7 @@ class Hypernetwork(nn.Module):
     """
 
     center: Tensor
+    whitening: Tensor
 
     def __init__(self, config: HypernetworkConfig, n_generated: int, n_weights: int = 0) -> None:
         super().__init__()
@@ -117,14 +129,17 @@ class Hypernetwork(nn.Module):
         self.n_weights = n_weights
         hidden, heads = config.hidden_dim, config.n_heads
         self.register_buffer("center", torch.zeros(config.text_dim))
+        self.out = nn.Linear(config.bottleneck_dim, n_generated, bias=False)
+        nn.init.zeros_(self.out.weight)
+        if config.code == "whitened":
+            self.register_buffer("whitening", torch.eye(config.text_dim, config.bottleneck_dim))
+            return
         self.embed = nn.Sequential(
             nn.Linear(config.text_dim, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh()
         )
         self.query = nn.Linear(hidden, heads)
         self.mix = nn.Sequential(nn.Linear(3 * hidden + 1, hidden), nn.GELU())
         self.bottleneck = nn.Linear(hidden, config.bottleneck_dim)
-        self.out = nn.Linear(config.bottleneck_dim, n_generated, bias=False)
-        nn.init.zeros_(self.out.weight)
         # Each layer gives values of about unit size: its input is a unit vector (1), the tanh of such
         # values (0.63 each), or unit values of which about two thirds vary.
         for layer, gain in ((self.embed[0], 1.0), (self.embed[2], 1.6 / math.sqrt(hidden)),
@@ -161,7 +176,8 @@ class Hypernetwork(nn.Module):
         """The bottleneck: what the hypernetwork knows of a task, shape (R, Z).
 
         Its values are of about unit size. On a sphere its length is sqrt(Z). With a softmax p it is
-        ``Z p - 1``, which sums to zero and is zero where the task belongs to all experts alike.
+        ``Z p - 1``, which sums to zero and is zero where the task belongs to all experts alike. Whitened,
+        each value has unit size over lists of neighbors, and the length is at most 1.5 sqrt(Z).
         """
         emb = functional.normalize(class_emb_RCE.float(), dim=-1)
         if mask_RC is None:
@@ -169,6 +185,8 @@ class Hypernetwork(nn.Module):
         weight = unique_weights(emb, mask_RC)
         count_R1 = weight.sum(dim=1, keepdim=True).clamp(min=1e-6)
         share_RC1 = (weight / count_R1)[:, :, None]
+        if self.config.code == "whitened":
+            return self._whitened((share_RC1 * emb).sum(dim=1))
         u_RCH = self.embed(functional.normalize(emb - self.center, dim=-1))
         mean = (share_RC1 * u_RCH).sum(dim=1)
         spread = ((share_RC1 * (u_RCH - mean[:, None]) ** 2).sum(dim=1) + 1e-6).sqrt()
@@ -182,6 +200,29 @@ class Hypernetwork(nn.Module):
         if self.config.code == "softmax":
             return self.config.bottleneck_dim * z.softmax(dim=-1) - 1
         return functional.normalize(z, dim=-1) * math.sqrt(self.config.bottleneck_dim)
+
+    @torch.no_grad()
+    def look_at(self, vocabulary_emb_nE: Tensor) -> None:
+        """Learn from a vocabulary what all names have in common, and how lists of neighbors differ.
+
+        Parameters
+        ----------
+        vocabulary_emb_nE : Tensor of shape (n, E)
+        """
+        self.center.copy_(vocabulary_emb_nE.mean(dim=0))
+        if self.config.code == "whitened":
+            emb = functional.normalize(vocabulary_emb_nE.float(), dim=-1)
+            nearest = (emb @ emb.T).topk(min(_NEIGHBORS, len(emb)), dim=1).indices
+            means = emb[nearest].mean(dim=1) - self.center
+            _, size, directions = torch.linalg.svd(means, full_matrices=True)
+            n_kept = self.config.bottleneck_dim
+            deviation = functional.pad(size, (0, len(directions) - len(size)))[:n_kept] / math.sqrt(len(emb))
+            self.whitening.copy_((directions[:n_kept] / deviation.clamp(min=1e-3)[:, None]).T)
+
+    def _whitened(self, mean_RE: Tensor) -> Tensor:
+        code: Tensor = (mean_RE - self.center) @ self.whitening
+        limit = 1.5 * math.sqrt(self.config.bottleneck_dim)
+        return code * (limit / code.norm(dim=-1, keepdim=True).clamp(min=limit))
 
 
 class TokenContext(Hypernetwork):
@@ -198,6 +239,10 @@ class TokenContext(Hypernetwork):
     def context_code(self, class_emb_RCE: Tensor, mask_RC: Tensor | None = None) -> Tensor:
         """The same code for every context, shape (R, bottleneck_dim)."""
         tokens = functional.normalize(self.tokens, dim=-1)[None]
+        if self.config.code == "whitened":  # tokens say little more than the center: bring them to usual size
+            code = (tokens.mean(dim=1) - self.center) @ self.whitening
+            code = functional.normalize(code, dim=-1) * math.sqrt(self.config.bottleneck_dim)
+            return code.expand(len(class_emb_RCE), -1)
         return super().context_code(tokens).expand(len(class_emb_RCE), -1)
 
 

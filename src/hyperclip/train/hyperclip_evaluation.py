@@ -47,7 +47,8 @@ class EvaluationConfig:
             )
         if self.size_px < 32 or self.size_px % 16:
             raise InputError(
-                f"evaluation.size_px is {self.size_px}; expected a multiple of 16 from 32; correct the recipe."
+                f"evaluation.size_px is {self.size_px}; expected a multiple of 16 from 32; "
+                "correct the recipe."
             )
 
 
