@@ -1,7 +1,9 @@
 """An image encoder as ONNX whose generated parameters are named constants.
 
 Each conditioned norm becomes ``Mul(scale)`` and ``Add(shift)``. What BatchNorm's statistics do before
-that is folded into the convolution, and constant padding moves into its ``pads``.
+that is folded into the convolution, and constant padding moves into its ``pads``. Behind a convolution
+with generated weights the statistics stay a Mul and an Add, which the shop folds once the weights are
+final.
 
 Legend: B images in a batch, F channels, H W pixels.
 """
@@ -25,6 +27,8 @@ from hyperclip.runtime.fold import fold_norms
 from hyperclip.runtime.graph import Graph, node_attribute, read_graph
 
 __all__ = ["IR_VERSION", "OPSET", "encoder_to_onnx", "graph_to_model", "merge_pads", "torch_to_onnx"]
+
+_OF_NORMS = (".whiten_scale", ".whiten_shift", ".scale", ".shift")  # small, and they multiply whole maps
 
 OPSET = 18
 IR_VERSION = 8
@@ -130,13 +134,14 @@ def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = T
     graph = read_graph(model, where="the exported encoder", input_name="images", output_name="embedding")
     generated = {name for name, _, _ in encoder.layout}
     graph = merge_pads(_fold_statistics(graph, generated))
+    unfolded = {name for name in graph.constants if name.endswith(_OF_NORMS)}
     missing = sorted(generated - set(graph.constants))
     if missing:
         raise BundleError(
             f"The exported graph lost {len(missing)} generated parameters ({', '.join(missing[:3])}, ...); "
             "expected each as a constant; export with a version of torch that keeps parameter names."
         )
-    return graph_to_model(graph, keep_float=generated, half=half)
+    return graph_to_model(graph, keep_float=generated | unfolded, half=half)
 
 
 def _fold_statistics(graph: Graph, generated: set[str]) -> Graph:

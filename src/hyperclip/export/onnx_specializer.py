@@ -32,15 +32,27 @@ class _ClassPart(nn.Module):
         self.head = copy.deepcopy(model.head)
         self.hypernetwork = copy.deepcopy(model.hypernetwork)
         self.base = nn.Parameter(model.image_encoder.base_parameters().detach().clone())
-        self.is_scale = nn.Buffer(model.image_encoder.scale_mask().float())
+        encoder = model.image_encoder
+        self.n_norms = encoder.n_norm_parameters
+        self.is_scale = nn.Buffer(encoder.scale_mask()[: self.n_norms].float())
+        self.units = encoder.weight_units()
+        self.sizes = [conv.weight.numel() for conv in encoder.pointwise()]
 
     def forward(self, class_text: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         head = self.head(class_text)
         if self.hypernetwork is None:
             return head.weight_CD, head.bias_C, self.base * 1.0
         delta = self.hypernetwork(class_text[None])[0]
-        final = self.base + delta * (self.is_scale * self.base + (1 - self.is_scale))
-        return head.weight_CD, head.bias_C, final
+        if not self.sizes:
+            return head.weight_CD, head.bias_C, self._with_norms(self.base, delta)
+        base, delta = (torch.split(values, [self.n_norms, *self.sizes]) for values in (self.base, delta))
+        final = [self._with_norms(base[0], delta[0])] if self.n_norms else []
+        final += [b + unit * d for b, d, unit in zip(base[1:], delta[1:], self.units, strict=True)]
+        return head.weight_CD, head.bias_C, torch.cat(final)
+
+    def _with_norms(self, base: Tensor, delta: Tensor) -> Tensor:
+        """Final scales and shifts of learnt ones and changes."""
+        return base + delta * (self.is_scale * base + (1 - self.is_scale))
 
 
 def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
