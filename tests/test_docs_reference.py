@@ -54,10 +54,18 @@ def test_every_command_and_every_section_is_in_the_reference() -> None:
 
 
 def test_every_key_of_model_json_is_in_its_specification() -> None:
-    from hyperclip.bundle import FileEntry, GeneratedParameter, HeadSpec, ImageSpec, Manifest, TextSpec
+    from hyperclip.bundle import (
+        FileEntry,
+        GeneratedParameter,
+        HeadSpec,
+        ImageSpec,
+        Manifest,
+        Shares,
+        TextSpec,
+    )
 
     text = (DOCS / "reference" / "bundle-format.md").read_text(encoding="utf-8")
-    for cls in (Manifest, ImageSpec, TextSpec, HeadSpec, GeneratedParameter):
+    for cls in (Manifest, ImageSpec, TextSpec, HeadSpec, GeneratedParameter, Shares):
         for field in dataclasses.fields(cls):
             assert f"`{field.name}`" in text, (cls.__name__, field.name)
     for field in dataclasses.fields(FileEntry):

@@ -3,7 +3,9 @@
 Shape letters: R texts, T tokens, E text dim, C classes, D embedding dim, F channels.
 """
 
+import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +13,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from hyperclip.bundle import GeneratedParameter, HeadSpec, ImageSpec, Manifest, TextSpec
+from hyperclip.bundle import (
+    GeneratedParameter,
+    HeadSpec,
+    ImageSpec,
+    Manifest,
+    Shares,
+    TextSpec,
+    write_bundle,
+)
 
 TEXT_DIM = 6
 DIM = 10
@@ -232,3 +242,41 @@ def make_files(*, kind: str = "linear") -> dict[str, bytes]:
         "tokenizer.json": make_tokenizer(),
         "README.md": b"# tiny\n",
     }
+
+
+def make_hypernetwork(*, n_generated: int = 4 * N_CHANNELS, seed: int = 5) -> bytes:
+    """Return what turns class vectors into parameters: a random map of their mean."""
+    rng = np.random.default_rng(seed)
+    constants: dict[str, Array] = {
+        "axis0": np.array([0], np.int64),
+        "spread": rng.normal(0, 0.5, (TEXT_DIM, n_generated)).astype(np.float32),
+    }
+    make = helper.make_node
+    return make_model(
+        [
+            make("ReduceMean", ["class_text", "axis0"], ["mean"], keepdims=0),
+            make("MatMul", ["mean", "spread"], ["generated"]),
+        ],
+        constants,
+        [helper.make_tensor_value_info("class_text", TensorProto.FLOAT, ["classes", TEXT_DIM])],
+        [helper.make_tensor_value_info("generated", TensorProto.FLOAT, [n_generated])],
+    )
+
+
+def write_pair(folder: Path, *, kind: str = "linear", hypernetwork: bytes | None = None) -> Manifest:
+    """Write ``tiny``, and ``micro`` beside it, which has an encoder of its own and shares the rest.
+
+    Without a hypernetwork nothing of the encoder of ``micro`` is generated.
+    """
+    lender = write_bundle(folder / "tiny", make_manifest(kind=kind), make_files(kind=kind))
+    shared = {name: lender.files[name] for name in ("specializer.onnx", "tokenizer.json")}
+    manifest = dataclasses.replace(
+        make_manifest(kind=kind, temperature=0.7),
+        name="micro",
+        generated=() if hypernetwork is None else layout(),
+        shares=Shares(bundle="tiny", files=shared),
+    )
+    files = {"encoder.onnx": make_encoder(seed=9), "README.md": b"# micro\n"}
+    if hypernetwork is not None:
+        files["hypernetwork.onnx"] = hypernetwork
+    return write_bundle(folder / "micro", manifest, files)

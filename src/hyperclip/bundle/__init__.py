@@ -8,6 +8,7 @@ from hyperclip.bundle.manifest import (
     HeadSpec,
     ImageSpec,
     Manifest,
+    Shares,
     TextSpec,
 )
 from hyperclip.bundle.read import Bundle, read_bundle
@@ -22,6 +23,7 @@ __all__ = [
     "HeadSpec",
     "ImageSpec",
     "Manifest",
+    "Shares",
     "TextSpec",
     "read_bundle",
     "write_bundle",

@@ -8,6 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hyperclip.bundle.files import (
+    MANIFEST_NAME,
+    MAX_FILE_BYTES,
+    FileEntry,
+    check_file_names,
+    entries_from_json,
+)
+from hyperclip.bundle.shares import Shares
 from hyperclip.bundle.specs import HEAD_KINDS, MIXTURE_FLOOR, HeadSpec, ImageSpec, TextSpec
 from hyperclip.bundle.strict import (
     as_tuple,
@@ -24,6 +32,7 @@ __all__ = [
     "FORMAT_VERSION",
     "HEAD_KINDS",
     "MANIFEST_NAME",
+    "MAX_FILE_BYTES",
     "MIXTURE_FLOOR",
     "REQUIRED_FILES",
     "FileEntry",
@@ -31,19 +40,16 @@ __all__ = [
     "HeadSpec",
     "ImageSpec",
     "Manifest",
+    "Shares",
     "TextSpec",
 ]
 
 FORMAT = "hyperclip-bundle"
 FORMAT_VERSION = 1
-MANIFEST_NAME = "model.json"
 MAX_MANIFEST_BYTES = 4 * 2**20
-MAX_FILE_BYTES = 16 * 2**30
 REQUIRED_FILES = ("encoder.onnx", "specializer.onnx", "tokenizer.json")
 
-_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,22 +64,6 @@ class GeneratedParameter:
         check_text(self.name, where="model.json: generated.name", max_chars=200)
         check_integer(self.size, where="model.json: generated.size", low=1, high=2**28)
         check_integer(self.offset, where="model.json: generated.offset", low=0, high=2**28)
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileEntry:
-    """Checksum and size of one file of the folder."""
-
-    sha256: str
-    size_bytes: int
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.sha256, str) or not _HEX.fullmatch(self.sha256):
-            raise BundleError(
-                f"model.json: files.sha256 is {quote(self.sha256)}; expected 64 hexadecimal digits; "
-                "write the bundle again."
-            )
-        check_integer(self.size_bytes, where="model.json: files.size_bytes", low=0, high=MAX_FILE_BYTES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +88,8 @@ class Manifest:
         In the order of their values, without gaps; may be empty.
     files : mapping of str to FileEntry
         Every other file of the folder; `write_bundle` fills it in.
+    shares : Shares, optional
+        Files of another model that this one needs; ``model.json`` has no such key without them.
 
     Raises
     ------
@@ -116,6 +108,7 @@ class Manifest:
     head: HeadSpec
     generated: tuple[GeneratedParameter, ...] = ()
     files: Mapping[str, FileEntry] = field(default_factory=dict)
+    shares: Shares | None = None
 
     def __post_init__(self) -> None:
         check_text(self.name, where="model.json: name", max_chars=64)
@@ -130,16 +123,13 @@ class Manifest:
         for source in self.training_data:
             check_text(source, where="model.json: training_data", max_chars=1000)
         self._check_layout()
-        if len(self.files) > 100:
+        check_file_names(self.files, where="model.json: files")
+        both = sorted(set(self.files) & set(self.shares.files)) if self.shares is not None else []
+        if both:
             raise BundleError(
-                f"model.json: files lists {len(self.files)} files; expected at most 100; remove some."
+                f"model.json lists {quote(both[0])} as a file of its own and as a shared one; expected one "
+                "of the two; leave the other out."
             )
-        for name in self.files:
-            if not _FILE_NAME.fullmatch(name) or name == MANIFEST_NAME:
-                raise BundleError(
-                    f"model.json: files lists {quote(name)}; expected plain file names inside the folder; "
-                    "rename the file."
-                )
         object.__setattr__(self, "files", dict(sorted(self.files.items())))
 
     def _check_layout(self) -> None:
@@ -164,6 +154,11 @@ class Manifest:
         return sum(parameter.size for parameter in self.generated)
 
     @property
+    def all_files(self) -> dict[str, FileEntry]:
+        """The files of the folder and the shared ones."""
+        return {**self.files, **(self.shares.files if self.shares is not None else {})}
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of ``model.json`` with this entry empty; covers every file through its checksum."""
         return hashlib.sha256(_to_bytes(self._to_dict(fingerprint=""))).hexdigest()
@@ -175,7 +170,9 @@ class Manifest:
     def _to_dict(self, *, fingerprint: str) -> dict[str, Any]:
         """Return plain dicts and lists as they are stored."""
         values: dict[str, Any] = {
-            item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "files"
+            item.name: getattr(self, item.name)
+            for item in dataclasses.fields(self)
+            if item.name not in ("files", "shares")
         }
         values = {
             key: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
@@ -183,6 +180,8 @@ class Manifest:
         }
         values["generated"] = [dataclasses.asdict(parameter) for parameter in self.generated]
         values["files"] = {name: dataclasses.asdict(entry) for name, entry in self.files.items()}
+        if self.shares is not None:  # bundles that share nothing look as they did before there was sharing
+            values["shares"] = self.shares.to_dict()
         return {"format": FORMAT, "format_version": FORMAT_VERSION, "fingerprint": fingerprint, **values}
 
     @classmethod
@@ -212,6 +211,7 @@ class Manifest:
             **take_fields(
                 cls,
                 fields,
+                optional=("shares",),
                 where=where,
                 convert={
                     "training_data": as_tuple,
@@ -219,7 +219,8 @@ class Manifest:
                     "text": TextSpec.from_json,
                     "head": HeadSpec.from_json,
                     "generated": _as_generated,
-                    "files": _as_files,
+                    "files": entries_from_json,
+                    "shares": Shares.from_json,
                 },
             )
         )
@@ -243,13 +244,3 @@ def _as_generated(value: object, where: str) -> tuple[GeneratedParameter, ...]:
         GeneratedParameter(**take_fields(GeneratedParameter, item, where=where))
         for item in as_tuple(value, where)
     )
-
-
-def _as_files(value: object, where: str) -> dict[str, FileEntry]:
-    """Turn a parsed object into file entries."""
-    if not isinstance(value, dict):
-        raise BundleError(f"{where} is {quote(value)}; expected an object; write the bundle again.")
-    return {
-        name: FileEntry(**take_fields(FileEntry, entry, where=f"{where}: {quote(name)}"))
-        for name, entry in value.items()
-    }

@@ -99,7 +99,12 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def take_fields(
-    cls: type, value: object, *, where: str, convert: Mapping[str, Callable[[Any, str], Any]] | None = None
+    cls: type,
+    value: object,
+    *,
+    where: str,
+    convert: Mapping[str, Callable[[Any, str], Any]] | None = None,
+    optional: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the keyword arguments of a dataclass from a JSON object with exactly its keys.
 
@@ -113,6 +118,8 @@ def take_fields(
         Place in the file, for messages.
     convert : mapping of str to callable, optional
         How to turn a parsed value into a field's value: called with the value and its place.
+    optional : collection of str
+        Keys that may be missing.
 
     Returns
     -------
@@ -135,7 +142,7 @@ def take_fields(
                 "correct the key or remove it."
             )
     for key in known:
-        if key not in value:
+        if key not in value and key not in optional:
             raise BundleError(f"{where} has no key '{key}'; expected every key of the format; {REMEDY}.")
     converters = convert or {}
     return {

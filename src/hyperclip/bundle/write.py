@@ -24,7 +24,8 @@ def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, byt
         Its parent must exist. A model folder or an empty folder that is already there is replaced;
         a folder with anything else in it is refused.
     manifest : Manifest
-        What to say about the model; its `files` are replaced by the sizes and checksums of `files`.
+        What to say about the model; its `files` are replaced by the sizes and checksums of `files`. What
+        it shares need not be at hand, and must not be among `files`.
     files : mapping of str to bytes
         Plain file name to content; `encoder.onnx`, `specializer.onnx` and `tokenizer.json` at least.
 
@@ -36,12 +37,13 @@ def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, byt
     Raises
     ------
     BundleError
-        If a required file is missing or a file name is not plain.
+        If a required file is missing, a file name is not plain, or a file is both given and shared.
     InputError
         If the folder cannot be written or holds something else.
     """
     folder = Path(folder)
-    missing = [name for name in REQUIRED_FILES if name not in files]
+    shared = manifest.shares.files if manifest.shares is not None else {}
+    missing = [name for name in REQUIRED_FILES if name not in files and name not in shared]
     if missing:
         raise BundleError(
             f"The model has no {', '.join(missing)}; expected {', '.join(REQUIRED_FILES)}; "

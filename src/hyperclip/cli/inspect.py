@@ -9,7 +9,7 @@ import typer
 from hyperclip.cli.output import print_json, print_table, readable_size, show
 
 if TYPE_CHECKING:
-    from hyperclip.bundle import HeadSpec, ImageSpec
+    from hyperclip.bundle import Bundle, HeadSpec, ImageSpec
     from hyperclip.runtime.metadata import HeadInfo, Metadata
 
 __all__ = ["inspect"]
@@ -94,7 +94,8 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
     from hyperclip.zoo import find_bundle
 
     folder = find_bundle(target)
-    manifest = read_bundle(folder).manifest
+    bundle = read_bundle(folder)
+    manifest = bundle.manifest
     size_bytes = sum(entry.size_bytes for entry in manifest.files.values())
     if as_json:
         values = json.loads(manifest.to_json())
@@ -105,6 +106,7 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
                 "path": str(folder),
                 "size_bytes": size_bytes,
                 "n_generated": manifest.n_generated,
+                "shared_folder": None if bundle.shared_folder is None else str(bundle.shared_folder),
                 **values,
             }
         )
@@ -113,6 +115,7 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
         [
             ("model", f"{manifest.name} {manifest.version}"),
             ("folder", f"{folder} ({readable_size(size_bytes)})"),
+            *_shared_facts(bundle),
             *_picture_facts(manifest.images),
             *_answer_facts(manifest.head, manifest.head.temperature),
             ("generated", f"{manifest.n_generated} parameters of the image encoder depend on the names"),
@@ -122,9 +125,23 @@ def _inspect_model(target: str, *, as_json: bool) -> None:
         ]
     )
     show()
-    print_table(
-        ["file", "size"], [(name, readable_size(entry.size_bytes)) for name, entry in manifest.files.items()]
-    )
+    rows = [(name, readable_size(entry.size_bytes)) for name, entry in manifest.files.items()]
+    if manifest.shares is None:
+        print_table(["file", "size"], rows)
+        return
+    other = manifest.shares.bundle
+    own = [(*row, manifest.name) for row in rows]
+    shared = [(name, readable_size(entry.size_bytes), other) for name, entry in manifest.shares.files.items()]
+    print_table(["file", "size", "of"], [*own, *shared])
+
+
+def _shared_facts(bundle: "Bundle") -> list[tuple[str, str]]:
+    """Say from where a model takes files that are not its own."""
+    shares = bundle.manifest.shares
+    if shares is None:
+        return []
+    size = readable_size(sum(entry.size_bytes for entry in shares.files.values()))
+    return [("shares", f"files of {shares.bundle} in {bundle.shared_folder} ({size})")]
 
 
 def _picture_facts(images: "ImageSpec") -> list[tuple[str, str]]:

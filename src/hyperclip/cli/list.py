@@ -34,7 +34,7 @@ def list_models(
                     name,
                     manifest.version,
                     ", ".join(map(str, manifest.images.sizes_px)),
-                    readable_size(_size_bytes(manifest)),
+                    _readable(manifest),
                     manifest.licence,
                     manifest.commercial_use,
                 )
@@ -53,6 +53,7 @@ def _values(name: str, manifest: "Manifest") -> dict[str, object]:
         "image_size_px": manifest.images.size_px,
         "image_sizes_px": list(manifest.images.sizes_px),
         "size_bytes": _size_bytes(manifest),
+        "shares": None if manifest.shares is None else manifest.shares.bundle,
         "licence": manifest.licence,
         "commercial_use": manifest.commercial_use,
         "path": str(find_bundle(name)),
@@ -60,5 +61,11 @@ def _values(name: str, manifest: "Manifest") -> dict[str, object]:
 
 
 def _size_bytes(manifest: "Manifest") -> int:
-    """Return the size of all files of a model."""
+    """Return the size of all files of a model, without those of another one."""
     return sum(entry.size_bytes for entry in manifest.files.values())
+
+
+def _readable(manifest: "Manifest") -> str:
+    """Return the size, and whose files are needed besides."""
+    other = "" if manifest.shares is None else f" + files of {manifest.shares.bundle}"
+    return readable_size(_size_bytes(manifest)) + other

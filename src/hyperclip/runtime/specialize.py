@@ -18,6 +18,7 @@ from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.describe import describe
 from hyperclip.runtime.fold import fold_norms
 from hyperclip.runtime.graph import Graph, neutral_values, read_graph, write_generated
+from hyperclip.runtime.hypernetwork import HYPERNETWORK, Hypernetwork
 from hyperclip.runtime.model_file import parse_model
 from hyperclip.runtime.specializer import Generated, Specializer
 from hyperclip.runtime.texts import ClassTexts, collect_texts
@@ -86,9 +87,12 @@ class Model:
         self._bundle = bundle
         self._n_threads = n_threads
         self._tokenizer = TextTokenizer(bundle.files["tokenizer.json"], bundle.manifest.text)
+        own = bundle.files.get(HYPERNETWORK)
+        self._hypernetwork = None if own is None else Hypernetwork(own, bundle.manifest, n_threads=n_threads)
         self._specializer = Specializer(
-            bundle.files["specializer.onnx"], self._tokenizer, bundle.manifest, n_threads=n_threads
-        )
+            bundle.files["specializer.onnx"], self._tokenizer, bundle.manifest,
+            with_generated=own is None and not _generates_for_another(bundle.manifest), n_threads=n_threads,
+        )  # fmt: skip
         self._encoder = self._read_encoder()
         self.glossary = self._read_glossary()
 
@@ -180,6 +184,8 @@ class Model:
         class_text = texts.mean_by_class(self._specializer.embed(texts.all_texts()))
         order = sorted(range(len(texts.class_names)), key=lambda index: texts.class_names[index])
         generated = self._specializer.generate(class_text[order])
+        if self._hypernetwork is not None:
+            generated = generated._replace(parameters=self._hypernetwork.generate(class_text[order]))
         place = np.argsort(order)
         return generated._replace(head=generated.head[place], bias=generated.bias[place])
 
@@ -300,6 +306,12 @@ class Model:
             logger.warning(
                 "Only the first %d tokens are read of %s.", self.manifest.text.context_length, _listed(cut)
             )
+
+
+def _generates_for_another(manifest: Manifest) -> bool:
+    """Tell whether the specializer is another model's, and what it generates is for that one's encoder."""
+    is_shared = manifest.shares is not None and "specializer.onnx" in manifest.shares.files
+    return is_shared and not manifest.generated
 
 
 def _listed(texts: Sequence[str]) -> str:

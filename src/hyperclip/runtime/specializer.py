@@ -11,9 +11,9 @@ import numpy.typing as npt
 import onnx
 
 from hyperclip.bundle.manifest import Manifest
-from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError
 from hyperclip.runtime.model_file import parse_model
+from hyperclip.runtime.output_check import checked_output
 from hyperclip.runtime.session import Session
 from hyperclip.runtime.split import has_tensor, part_between
 from hyperclip.runtime.tokenizer import TextTokenizer
@@ -26,6 +26,7 @@ MAX_CHUNK_TOKENS = 8192  # rows x longest row: about 60 MB of activations for a 
 MAX_CHUNK_ROWS = 512
 
 FloatArray = npt.NDArray[np.float32]
+NOTHING: FloatArray = np.zeros(0, np.float32)
 
 
 class Generated(NamedTuple):
@@ -33,7 +34,7 @@ class Generated(NamedTuple):
 
     head: FloatArray  # (C, D), or (C, 2 D): see HeadSpec.width
     bias: FloatArray  # (C,)
-    parameters: FloatArray  # (P,): final values, in the order of the bundle's layout
+    parameters: FloatArray  # (P,): final values, in the order of the bundle's layout; () where not wanted
 
 
 class Specializer:
@@ -50,6 +51,8 @@ class Specializer:
         Of the same bundle.
     manifest : Manifest
         Says which shapes to expect.
+    with_generated : bool
+        Whether to compute the output ``generated``; that part of the model is left out otherwise.
     n_threads : int, optional
         As in `Session`.
 
@@ -60,7 +63,13 @@ class Specializer:
     """
 
     def __init__(
-        self, model: bytes, tokenizer: TextTokenizer, manifest: Manifest, *, n_threads: int | None = None
+        self,
+        model: bytes,
+        tokenizer: TextTokenizer,
+        manifest: Manifest,
+        *,
+        with_generated: bool = True,
+        n_threads: int | None = None,
     ) -> None:
         whole = parse_model(model, where=WHERE)
         outputs = {value.name: value for value in whole.graph.output}
@@ -76,9 +85,8 @@ class Specializer:
         rows = onnx.helper.make_tensor_value_info(ROWS, onnx.TensorProto.FLOAT, ["n", None])
         text_part = part_between(whole, ["token_ids", "mask"], [rows])
         self._text_inputs = [value.name for value in text_part.graph.input]
-        set_part = part_between(
-            whole, [ROWS, "class_index"], [outputs["head"], outputs["bias"], outputs["generated"]]
-        )
+        self._set_outputs = ["head", "bias", "generated"] if with_generated else ["head", "bias"]
+        set_part = part_between(whole, [ROWS, "class_index"], [outputs[name] for name in self._set_outputs])
         self._set_inputs = [value.name for value in set_part.graph.input]
         self._text = Session(text_part.SerializeToString(), where=f"{WHERE} (text)", n_threads=n_threads)
         self._set = Session(set_part.SerializeToString(), where=f"{WHERE} (classes)", n_threads=n_threads)
@@ -120,29 +128,18 @@ class Specializer:
             ROWS: class_text_CE,
             "class_index": np.arange(n_classes, dtype=np.int64),
         }
-        head, bias, parameters = self._set.run(
-            ["head", "bias", "generated"], {name: inputs[name] for name in self._set_inputs}
+        head, bias, *rest = self._set.run(
+            self._set_outputs, {name: inputs[name] for name in self._set_inputs}
         )
         return Generated(
             self._checked(head, "head", (n_classes, self._manifest.head.width)),
             self._checked(bias, "bias", (n_classes,)),
-            self._checked(parameters, "generated", (self._manifest.n_generated,)),
+            self._checked(rest[0], "generated", (self._manifest.n_generated,)) if rest else NOTHING,
         )
 
     def _checked(self, array: npt.NDArray[np.generic], name: str, shape: tuple[int, ...]) -> FloatArray:
         """Return an output of the model if it has the promised shape and only finite values."""
-        if array.shape != shape or array.dtype != np.float32:
-            raise BundleError(
-                f"{WHERE} gives {quote(name)} of shape {array.shape} and type {array.dtype}; expected "
-                f"{shape} "
-                "and float32 as model.json says; get the model again."
-            )
-        if not np.isfinite(array).all():
-            raise BundleError(
-                f"{WHERE} gives {quote(name)} with values that are not finite; expected numbers; "
-                "use other class names or get the model again."
-            )
-        return np.asarray(array, np.float32)
+        return checked_output(array, name, shape, where=WHERE)
 
 
 def _chunk_stop(lengths: npt.NDArray[np.int64], start: int) -> int:
