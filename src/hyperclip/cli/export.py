@@ -27,6 +27,15 @@ def export(
         Path,
         typer.Option("--output", "-o", metavar="FOLDER", help="The model folder.", show_default=False),
     ],
+    shares: Annotated[
+        str | None,
+        typer.Option(
+            "--shares",
+            metavar="MODEL",
+            help="Bundled model or model folder whose text side and head the new one takes over.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Turn a finished training into a model folder, once PyTorch and ONNX are seen to agree."""
     try:
@@ -38,5 +47,13 @@ def export(
             f"Exporting needs PyTorch and more ({error.name} is not installed); expected the workshop; "
             "run `pip install 'hyperclip[train]'`."
         ) from error
-    manifest = export_described(run, about, output, on_progress=show)
+    from hyperclip.zoo import find_bundle
+
+    other = None if shares is None else find_bundle(shares)
+    manifest = export_described(run, about, output, shares=other, on_progress=show)
     show(f"{output} holds the model {manifest.name} {manifest.version}.")
+    if manifest.shares is not None:
+        show(
+            f"It shares {', '.join(manifest.shares.files)} of the model {manifest.shares.bundle}: "
+            "keep both folders side by side."
+        )

@@ -1,35 +1,35 @@
 """From a finished run to a model folder, after proof that both compute the same.
 
 ``hyperclip export RUN --about ABOUT.toml -o FOLDER``. Nothing is written when PyTorch and ONNX differ.
+With ``--shares MODEL`` the text side is that of another model folder, and only the image encoder is written
+(and its hypernetwork, if it has one).
 """
 
 import copy
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors.torch import load_file
 
 from hyperclip.bundle.manifest import GeneratedParameter, HeadSpec, ImageSpec, Manifest
 from hyperclip.bundle.write import write_bundle
-from hyperclip.errors import BundleError, InputError
+from hyperclip.errors import InputError
 from hyperclip.export.onnx_encoder import encoder_to_onnx
+from hyperclip.export.onnx_hypernetwork import hypernetwork_to_onnx
 from hyperclip.export.onnx_specializer import specializer_to_onnx
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, mean_by_class, mix_weights
-from hyperclip.runtime.session import Session
+from hyperclip.export.parity import check_parity
+from hyperclip.export.text_side import TextSide, shared_text_side
+from hyperclip.models import HyperCLIP, HyperCLIPConfig, mix_weights
 from hyperclip.runtime.tokenizer import TextTokenizer
 from hyperclip.train.class_texts import load_text_encoder, text_spec
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
-from hyperclip.train.recipe import from_mapping, read_toml
+from hyperclip.train.recipe import from_mapping, objective_section, read_toml
 
-__all__ = ["About", "check_parity", "export_bundle", "export_described", "load_run"]
-
-TOLERANCE = 1e-4
-_PARITY_NAMES = ("cat", "cup of coffee", "a kind of very old rocket", "dog")
+__all__ = ["About", "export_bundle", "export_described", "load_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,12 @@ class About:
 
 
 def export_described(
-    run: Path, about: Path, out: Path, *, on_progress: Callable[[str], None] = lambda message: None
+    run: Path,
+    about: Path,
+    out: Path,
+    *,
+    shares: Path | None = None,
+    on_progress: Callable[[str], None] = lambda message: None,
 ) -> Manifest:
     """Export a run with what a TOML file says of it; see `export_bundle`."""
     said = from_mapping(About, read_toml(about), where=about.name)
@@ -76,12 +81,13 @@ def export_described(
     }
     return export_bundle(
         run, out, manifest_fields=fields, images=images, extra_files=extra,
-        temperature=said.temperature, trained_share=said.trained_share, on_progress=on_progress,
+        temperature=said.temperature, trained_share=said.trained_share, shares=shares,
+        on_progress=on_progress,
     )  # fmt: skip
 
 
 def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextTokenizer]:
-    """Load the model that a finished run of the `hyperclip` objective wrote.
+    """Load the model that a finished run of the `hyperclip` or the `head` objective wrote.
 
     Parameters
     ----------
@@ -99,7 +105,7 @@ def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextT
     try:
         about: dict[str, Any] = json.loads((run / "model.json").read_text(encoding="utf-8"))
         state = load_file(run / "weights.safetensors")
-        text_run = Path(read_toml(run / "recipe.toml")["hyperclip"]["text_run"])
+        text_run = Path(objective_section(run)["text_run"])
     except (OSError, ValueError, KeyError) as error:
         raise InputError(
             f"{run} holds no finished run ({type(error).__name__}); expected recipe.toml, model.json and "
@@ -118,67 +124,17 @@ def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextT
     return model.eval(), tokenizer
 
 
-def check_parity(
-    model: HyperCLIP, tokenizer: TextTokenizer, encoder: bytes, specializer: bytes, *,
-    sizes_px: tuple[int, ...], tolerance: float = TOLERANCE,
-) -> dict[str, float]:  # fmt: skip
-    """Compare PyTorch with both ONNX files on random pictures and a few names.
-
-    Returns
-    -------
-    dict
-        Largest absolute difference of each output.
-
-    Raises
-    ------
-    BundleError
-        If one exceeds the tolerance times the largest absolute value of that output (at least 1).
-    """
-    upper = Session(specializer, where="specializer.onnx")
-    lower = Session(encoder, where="encoder.onnx")
-    token_ids, mask = tokenizer.encode(_PARITY_NAMES)
-    index = np.arange(len(_PARITY_NAMES))
-    given = {"token_ids": token_ids, "mask": mask, "class_index": index}
-    head, bias, generated = upper.run(["head", "bias", "generated"], given)
-    pairs: dict[str, tuple[Any, Any]] = {}
-    with torch.no_grad():
-        assert model.text_encoder is not None
-        rows = model.text_encoder(torch.from_numpy(token_ids), torch.from_numpy(mask))
-        class_emb = mean_by_class(rows, torch.from_numpy(index), len(index))
-        wanted = model.make_head(class_emb)
-        delta = model.generate(class_emb[None])
-        base = model.image_encoder.base_parameters()
-        final = base if delta is None else model.image_encoder.final_parameters(delta)[0]
-        pairs["head"] = (head, wanted.weight_CD)
-        pairs["bias"] = (bias, wanted.bias_C)
-        pairs["generated"] = (generated, final)
-        for size in sizes_px:
-            images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(size)) * 2 - 1
-            (found,) = lower.run(["embedding"], {"images": images.numpy()})
-            pairs[f"embedding_{size}_px"] = (found, model.image_encoder(images))
-    differences = {}
-    for name, (found, expected) in pairs.items():
-        expected = expected.numpy()
-        differences[name] = float(np.abs(found - expected).max(initial=0.0))
-        if differences[name] > tolerance * max(1.0, float(np.abs(expected).max(initial=0.0))):
-            raise BundleError(
-                f"PyTorch and ONNX differ in {name} by {differences[name]:.2g}; expected at most "
-                f"{tolerance:g} of its range; nothing was written; report the encoder's name."
-            )
-    return differences
-
-
 def export_bundle(
     run: Path, out: Path, *, manifest_fields: dict[str, Any], images: ImageSpec,
     extra_files: dict[str, bytes], temperature: float | None = None, trained_share: float = 1.0,
-    on_progress: Callable[[str], None] = lambda message: None,
+    shares: Path | None = None, on_progress: Callable[[str], None] = lambda message: None,
 ) -> Manifest:  # fmt: skip
     """Write a model folder from a finished run.
 
     Parameters
     ----------
     run : Path
-        Run folder of the `hyperclip` objective.
+        Run folder of the `hyperclip` or the `head` objective.
     out : Path
         The model folder.
     manifest_fields : dict
@@ -191,6 +147,9 @@ def export_bundle(
         Fitted on held-out training pictures.
     trained_share : float
         As in `load_run`.
+    shares : Path, optional
+        Model folder whose text side and head are taken instead of the run's. The encoder must give
+        embeddings as that head reads them.
     on_progress : callable, optional
 
     Returns
@@ -202,40 +161,61 @@ def export_bundle(
     BundleError
         If PyTorch and ONNX differ in float32, or if rounding to float16 changes more than 1 % of the
         range of an output.
+    InputError
+        If the shared model cannot be shared, or its head reads embeddings of another width.
     """
     model, tokenizer = load_run(run, trained_share=trained_share)
+    if shares is None:
+        side = _own_text_side(run, model, extra_files)
+    else:
+        side = shared_text_side(shares, model.config, own_files=extra_files)
     sizes = images.sizes_px
     tested = tuple(sorted({sizes[0], sizes[len(sizes) // 2], sizes[-1]}))
     on_progress("exporting in float32")
-    exact = encoder_to_onnx(model.image_encoder, half=False), specializer_to_onnx(model, half=False)
-    differences = check_parity(model, tokenizer, *exact, sizes_px=tested)
+    exact = _weights(model, is_shared=side.shares is not None, half=False)
+    differences = check_parity(model, tokenizer, exact, sizes_px=tested)
     on_progress("PyTorch and ONNX agree: " + ", ".join(f"{k} {v:.1e}" for k, v in differences.items()))
-    encoder, specializer = encoder_to_onnx(model.image_encoder), specializer_to_onnx(model)
-    rounded = check_parity(model, tokenizer, encoder, specializer, sizes_px=tested, tolerance=1e-2)
+    weights = _weights(model, is_shared=side.shares is not None, half=True)
+    rounded = check_parity(model, tokenizer, weights, sizes_px=tested, tolerance=1e-2)
     on_progress("rounded to float16: " + ", ".join(f"{k} {v:.1e}" for k, v in rounded.items()))
-    head = model.config.head
+    generates = "specializer.onnx" in weights or "hypernetwork.onnx" in weights
     manifest = Manifest(
         **manifest_fields,
         images=images,
+        text=side.text,
+        head=dataclasses.replace(side.head, temperature=temperature),
+        generated=tuple(
+            GeneratedParameter(name=name, size=size, offset=offset)
+            for name, size, offset in (model.image_encoder.layout if generates else ())
+        ),
+        shares=side.shares,
+    )
+    return write_bundle(out, manifest, {**side.files, **weights})
+
+
+def _weights(model: HyperCLIP, *, is_shared: bool, half: bool) -> dict[str, bytes]:
+    """Return the ONNX files of a model, without its text side where that is shared."""
+    files = {"encoder.onnx": encoder_to_onnx(model.image_encoder, half=half)}
+    if not is_shared:
+        files["specializer.onnx"] = specializer_to_onnx(model, half=half)
+    elif model.hypernetwork is not None:
+        files["hypernetwork.onnx"] = hypernetwork_to_onnx(model, half=half)
+    return files
+
+
+def _own_text_side(run: Path, model: HyperCLIP, extra_files: dict[str, bytes]) -> TextSide:
+    """Return the text side that the run trained."""
+    head = model.config.head
+    return TextSide(
         text=text_spec(model.text_encoder.config.context_length),  # type: ignore[union-attr,arg-type]
         head=HeadSpec(
             kind=head.kind, dim=head.dim, text_dim=head.text_dim, logit_scale=1.0, logit_bias=0.0,
-            activation="softmax", temperature=temperature,
+            activation="softmax", temperature=None,
         ),
-        generated=tuple(
-            GeneratedParameter(name=name, size=size, offset=offset)
-            for name, size, offset in model.image_encoder.layout
-        ),
+        files={"tokenizer.json": _tokenizer_bytes(run), **extra_files},
     )  # fmt: skip
-    files = {
-        "tokenizer.json": _tokenizer_bytes(run),
-        "specializer.onnx": specializer,
-        "encoder.onnx": encoder,
-        **extra_files,
-    }
-    return write_bundle(out, manifest, files)
 
 
 def _tokenizer_bytes(run: Path) -> bytes:
-    text_run = Path(read_toml(run / "recipe.toml")["hyperclip"]["text_run"])
+    text_run = Path(objective_section(run)["text_run"])
     return (text_run / "tokenizer.json").read_bytes()

@@ -1,7 +1,8 @@
 """Fit the temperature that makes probabilities honest, on pictures that training did not see.
 
 ``python -m hyperclip.export.temperature RUN CACHE --held-out N`` prints it for the neutral encoder on
-ten-way tasks, half of them random and half of neighbors, over the last N pictures of a cache.
+ten-way tasks, half of them random and half of neighbors, over the last N pictures of a cache. A model that
+shares another's text side is measured with that of the other's run (``--text-side``).
 """
 
 import argparse
@@ -72,6 +73,7 @@ def run_temperature(
     size_px: int = 160,
     n_tasks: int = 60,
     trained_share: float = 1.0,
+    text_side: Path | None = None,
 ) -> float:
     """Fit the temperature of a finished run; its recipe says which texts and classes it knows.
 
@@ -89,6 +91,9 @@ def run_temperature(
         Ten-way tasks.
     trained_share : float
         As in `hyperclip.export.bundle.load_run`.
+    text_side : Path, optional
+        Run folder of the model whose text side is shared: texts, classes and head are then those of that
+        run, and only the image encoder is that of `run`.
     """
     import torch
     from torch.nn import functional
@@ -101,13 +106,17 @@ def run_temperature(
     from hyperclip.models import TextEncoder
     from hyperclip.train.class_texts import ClassTexts
     from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
-    from hyperclip.train.recipe import read_toml
+    from hyperclip.train.recipe import objective_section
 
-    recipe = read_toml(run / "recipe.toml")["hyperclip"]
+    recipe = objective_section(text_side or run)
     model, tokenizer = load_run(run, trained_share=trained_share)
+    image_encoder = model.image_encoder
+    if text_side is not None:
+        model, tokenizer = load_run(text_side)
     hierarchy = read_hierarchy(recipe["classes"], text_knowledge=recipe["text_knowledge"])
     assert isinstance(model.text_encoder, TextEncoder)
-    texts = ClassTexts(model.text_encoder, tokenizer, Path(recipe["meanings"]))
+    glossary = Path(recipe["glossary"]) if recipe.get("glossary") else None
+    texts = ClassTexts(model.text_encoder, tokenizer, Path(recipe["meanings"]), glossary=glossary)
     pictures = ImageCache.open(cache)
     pixels = np.array(pictures.images[len(pictures) - n_held_out :])
     leaf = pictures.labels[len(pictures) - n_held_out :]
@@ -121,7 +130,7 @@ def run_temperature(
         for start in range(0, n_held_out, 64):
             images = torch.from_numpy(pixels[start : start + 64]).permute(0, 3, 1, 2).float() / 255
             images = functional.interpolate(images, size=(size_px, size_px), mode="bicubic", antialias=True)
-            parts.append(model.embed_images(normalize_images(images.clamp(0, 1), IMAGE_MEAN, IMAGE_STD)))
+            parts.append(image_encoder(normalize_images(images.clamp(0, 1), IMAGE_MEAN, IMAGE_STD)))
         embedding = torch.cat(parts)
         logits, targets = [], []
         for task in tasks:
@@ -139,11 +148,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("cache", type=Path)
     parser.add_argument("--held-out", type=int, required=True)
+    parser.add_argument("--size-px", type=int, default=160)
     parser.add_argument("--trained-share", type=float, default=1.0)
+    parser.add_argument("--text-side", type=Path)
     options = parser.parse_args(arguments)
     print(
         run_temperature(
-            options.run, options.cache, n_held_out=options.held_out, trained_share=options.trained_share
+            options.run,
+            options.cache,
+            n_held_out=options.held_out,
+            size_px=options.size_px,
+            trained_share=options.trained_share,
+            text_side=options.text_side,
         )
     )
 

@@ -25,6 +25,7 @@ __all__ = [
     "apply_overrides",
     "did_you_mean",
     "from_mapping",
+    "objective_section",
     "read_toml",
     "to_toml",
 ]
@@ -99,6 +100,25 @@ class OptimizerConfig:
                 raise InputError(
                     f"optimizer.lr_factors of {name!r} is {factor}; expected 0 or more; 0 freezes."
                 )
+
+
+def objective_section(run: Path) -> dict[str, Any]:
+    """The section of a run's resolved recipe that describes its objective.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no readable recipe, or one without that section.
+    """
+    values = read_toml(run / "recipe.toml")
+    name = values.get("run", {}).get("objective")
+    section = values.get(name) if isinstance(name, str) else None
+    if not isinstance(section, dict):
+        raise InputError(
+            f"{run / 'recipe.toml'} has no section for its objective {name!r}; expected a run's own recipe; "
+            "choose the folder of a run."
+        )
+    return section
 
 
 def read_toml(path: Path) -> dict[str, Any]:
