@@ -65,6 +65,14 @@ def test_figures_equal_an_independent_count(
     assert result.confusion.sum(axis=1).tolist() == result.n_by_class.tolist()
 
 
+def test_confidence_is_the_probability_of_the_answer(classifier: Classifier, data: LabeledImages) -> None:
+    result = evaluate_classifier(classifier, data, batch_size=7)
+
+    expected = classifier.predict_proba([item.source for item in data]).max(axis=1)
+    np.testing.assert_allclose(result.confidence, expected, atol=1e-6)  # batches of other sizes
+    assert 0 <= result.calibration_error <= 1
+
+
 def test_unreadable_pictures_count_nowhere(classifier: Classifier) -> None:
     def read() -> Iterator[LabeledImage]:
         yield LabeledImage(b"junk", 0, "row 7")

@@ -1,5 +1,6 @@
 """Judging a classifier: numbers from arrays, and drawings of numbers."""
 
+from hyperclip.evaluate.calibration import expected_calibration_error
 from hyperclip.evaluate.draw import Tile, contact_sheet, draw_confusion, draw_curves
 from hyperclip.evaluate.metrics import (
     confusion_matrix,
@@ -17,6 +18,7 @@ __all__ = [
     "contact_sheet",
     "draw_confusion",
     "draw_curves",
+    "expected_calibration_error",
     "mean_per_class_recall",
     "per_class_recall",
     "retrieval_recall",

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hyperclip.errors import InputError
+from hyperclip.evaluate.calibration import expected_calibration_error
 from hyperclip.evaluate.metrics import (
     confusion_matrix,
     per_class_recall,
@@ -41,6 +42,8 @@ class Evaluation:
         Of the classifier, in the order of its logits.
     predicted, target : ndarray of shape (n_images,), int64
         Class indices of the pictures that could be read.
+    confidence : ndarray of shape (n_images,), float32, in [0, 1]
+        Probability of the predicted class, as the file's temperature gives it.
     n_correct5 : int
         How many pictures have their class among the five most probable.
     bad : tuple of BadImage
@@ -50,6 +53,7 @@ class Evaluation:
     class_names: tuple[str, ...]
     predicted: npt.NDArray[np.int64]
     target: npt.NDArray[np.int64]
+    confidence: npt.NDArray[np.float32]
     n_correct5: int
     bad: tuple[BadImage, ...]
 
@@ -72,6 +76,11 @@ class Evaluation:
     def confidence_interval(self) -> tuple[float, float]:
         """Wilson's 95 % interval of `acc1`."""
         return wilson_interval(int((self.predicted == self.target).sum()), self.n)
+
+    @property
+    def calibration_error(self) -> float:
+        """Expected calibration error of the answers, in [0, 1]; fifteen bins."""
+        return expected_calibration_error(self.confidence, self.predicted == self.target)
 
     @property
     def recall_by_class(self) -> npt.NDArray[np.float64]:
@@ -162,6 +171,7 @@ def evaluate_classifier(
     class_names = classifier.metadata.class_names
     index_of = match_names(data.class_names, class_names)
     predicted: list[npt.NDArray[np.int64]] = []
+    confidence: list[npt.NDArray[np.float32]] = []
     target: list[int] = []
     bad: list[BadImage] = []
     n_correct5 = 0
@@ -174,6 +184,7 @@ def evaluate_classifier(
             logits, _ = classifier.run_pixels(np.stack([pixels for pixels, _ in good]))
             batch_target = [index for _, index in good]
             predicted.append(logits.argmax(axis=1).astype(np.int64))
+            confidence.append(classifier.probabilities(logits).max(axis=1))
             target += batch_target
             n_correct5 += round(topk_accuracy(logits, batch_target, k=5) * len(good))
         if on_progress is not None:
@@ -187,6 +198,7 @@ def evaluate_classifier(
         class_names=class_names,
         predicted=np.concatenate(predicted),
         target=np.array(target, np.int64),
+        confidence=np.concatenate(confidence),
         n_correct5=n_correct5,
         bad=tuple(bad),
     )
