@@ -45,8 +45,12 @@ def head_logits(
     """Return what a classifier file makes of embeddings, shape (N, C): see `hyperclip.bundle.HeadSpec`."""
     if kind == "linear":
         return np.asarray(embedding_ND.astype(np.float64) @ head_CD.T + bias_C)
+    mixture_CD, linear_CD = np.split(head_CD, 2, axis=1) if kind == "mixture_plus_linear" else (head_CD, None)
     shares_ND = softmax(embedding_ND.astype(np.float64))
-    return np.asarray(np.log(shares_ND @ head_CD.T + MIXTURE_FLOOR) + bias_C)
+    logits_NC = np.log(shares_ND @ mixture_CD.T + MIXTURE_FLOOR) + bias_C
+    if linear_CD is not None:
+        logits_NC += embedding_ND.astype(np.float64) @ linear_CD.T
+    return np.asarray(logits_NC)
 
 
 def measure_bundled(

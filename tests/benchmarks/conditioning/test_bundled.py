@@ -28,6 +28,17 @@ def test_head_logits_are_those_of_the_classifier_file(tiny_folder: Path) -> None
     np.testing.assert_allclose(found, logits, atol=1e-4)  # float32 in the file
 
 
+def test_a_linear_part_is_added_to_the_mixture() -> None:
+    rng = np.random.default_rng(0)
+    embedding, head = rng.normal(size=(5, 4)).astype(np.float32), rng.random((3, 8)).astype(np.float32)
+    bias = rng.normal(size=3).astype(np.float32)
+
+    found = head_logits(embedding, head, bias, kind="mixture_plus_linear")
+
+    mixture = head_logits(embedding, head[:, :4], bias, kind="log_mixture")
+    np.testing.assert_allclose(found, mixture + embedding @ head[:, 4:].T, rtol=1e-5)
+
+
 def test_every_context_is_asked_on_the_same_pictures(tiny_folder: Path) -> None:
     model = load(tiny_folder)
     pixels, labels = make_pictures()
