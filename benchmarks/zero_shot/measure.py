@@ -17,14 +17,27 @@ from benchmarks.zero_shot.baseline import (
     softmax,
     spread,
 )
-from benchmarks.zero_shot.trunk import Trunk
+from benchmarks.zero_shot.trunk import Trunk, trunk_size
 
 from hyperclip.evaluate.accuracy import evaluate_classifier
-from hyperclip.evaluate.metrics import per_class_recall, topk_accuracy, wilson_interval
+from hyperclip.evaluate.metrics import (
+    confusion_matrix,
+    per_class_recall,
+    topk_accuracy,
+    wilson_interval,
+)
 from hyperclip.runtime.labeled import LabeledImages
 from hyperclip.runtime.specialize import Model
 
-__all__ = ["BASELINES", "MAIN_BASELINE", "baseline_scores", "chosen_wnids", "measure_set", "summary"]
+__all__ = [
+    "BASELINES",
+    "MAIN_BASELINE",
+    "baseline_scores",
+    "chosen_wnids",
+    "compact_rows",
+    "measure_set",
+    "summary",
+]
 
 Floats = npt.NDArray[np.float32]
 BASELINES = {  # name: (text vectors, beta; None for ConSE)
@@ -34,6 +47,7 @@ BASELINES = {  # name: (text vectors, beta; None for ConSE)
     "gloss_mixture_half": ("gloss", 0.5),
     "clip_mixture_0": ("clip", 0.0),
     "clip_mixture_half": ("clip", 0.5),
+    "clip_mixture_1": ("clip", 1.0),
 }
 MAIN_BASELINE = "clip_mixture_0"  # beta = 0 unless said: starting-point card, section 3
 
@@ -95,7 +109,7 @@ def measure_set(
     images : LabeledImages
         Every picture must be readable.
     image_size_px : int
-        One of the model's sizes; the trunk gets the same.
+        One of the model's sizes; the trunk gets the same, or the next larger that it takes.
     text, trunk : TextSide, Trunk
         The two halves of the baseline.
     on_progress : callable, optional
@@ -117,7 +131,7 @@ def measure_set(
     seconds_model = time.monotonic() - started
     started = time.monotonic()
     logits_BK = trunk.logits(
-        (_bytes(item.source) for item in images), size_px=image_size_px, on_progress=on_progress
+        (_bytes(item.source) for item in images), size_px=trunk_size(image_size_px), on_progress=on_progress
     )
     scores = baseline_scores(logits_BK, text, names, chosen_wnids(model, names))
     own = summary(evaluation.predicted, evaluation.target, names)
@@ -134,13 +148,25 @@ def measure_set(
         "n_images": len(evaluation.target),
         "n_classes": len(names),
         "image_size_px": image_size_px,
+        "baseline_size_px": trunk_size(image_size_px),
         "chance": 1 / len(names),
         "model": {**own, "acc5": evaluation.acc5, "seconds": seconds_model},
+        "calibration": {
+            "temperature": classifier.metadata.temperature or 1.0,
+            "error": evaluation.calibration_error,
+            "mean_confidence": float(evaluation.confidence.mean()),
+        },
+        "confusion": compact_rows(confusion_matrix(evaluation.predicted, evaluation.target, len(names))),
         "baseline": baselines,
         "baseline_seconds": time.monotonic() - started,
         "difference": differences,
         "meanings": _meanings(model, names),
     }
+
+
+def compact_rows(matrix: npt.NDArray[np.int64]) -> list[str]:
+    """Return a matrix of counts as one line of text a row: 40,000 numbers need not be as many lines."""
+    return [" ".join(map(str, row)) for row in matrix.tolist()]
 
 
 def _meanings(model: Model, names: tuple[str, ...]) -> Mapping[str, str | None]:

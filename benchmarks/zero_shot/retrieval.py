@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.intervals import bootstrap_mean
 from benchmarks.zero_shot.baseline import TextSide, mixture_scores, softmax, spread
-from benchmarks.zero_shot.trunk import Trunk
+from benchmarks.zero_shot.trunk import Trunk, trunk_size
 
 from hyperclip.runtime.names import same_name_key
 from hyperclip.runtime.specialize import Model
@@ -108,7 +108,7 @@ def measure_retrieval(
     classifier = model.specialize(unique, templates=["{}"], use_glossary=False, context="neutral")
     scores_BM = classifier.decision_function(photos.pictures)[:, index]
     size_px = model.manifest.images.size_px
-    shares_BK = softmax(trunk.logits(photos.pictures, size_px=size_px)).astype(np.float32)
+    shares_BK = softmax(trunk.logits(photos.pictures, size_px=trunk_size(size_px))).astype(np.float32)
     captions_MF = text.to_clip(text.names(unique))
     weights_MK = spread(captions_MF, text.clip_concepts_KF)
     return {

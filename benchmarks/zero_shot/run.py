@@ -1,6 +1,7 @@
 """Zero-shot accuracy of a model on whole test splits, beside chance and a baseline without training.
 
     python -m benchmarks.zero_shot.run
+    python -m benchmarks.zero_shot.run --model NAME
 
 The model is used as an installed user would use it: names in, classifier out, pictures in.
 """
@@ -19,8 +20,10 @@ from benchmarks.zero_shot.tables import draw_sizes, tables
 from benchmarks.zero_shot.trunk import Trunk
 
 import hyperclip
+from hyperclip.errors import InputError
 
 RETRIEVAL = "flickr8k"
+MAIN_MODEL = "small"  # its figures stand on top; those of other models under their names
 
 
 def main() -> None:
@@ -35,7 +38,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of the sessions")
     options = parser.parse_args()
 
-    model = hyperclip.load(options.model, n_threads=options.threads)
+    try:
+        model = hyperclip.load(options.model, n_threads=options.threads)
+    except InputError as error:
+        say(f"nothing is measured: {error}")
+        return
     manifest = model.manifest
     say(f"model {manifest.name} {manifest.version}")
     trunk = Trunk(n_threads=options.threads)
@@ -52,9 +59,6 @@ def main() -> None:
             _report(name, sets[name])
     sizes: dict[str, Any] = {}
     for size_px in () if options.no_sizes else manifest.images.sizes_px:
-        if size_px % 32:
-            say(f"{size_px} px is left out: the trunk takes multiples of 32")
-            continue
         images = open_set(options.data, "caltech101", limit=options.limit)
         sizes[str(size_px)] = measure_set(model, images, image_size_px=size_px, text=text, trunk=trunk)
         del sizes[str(size_px)]["meanings"]
@@ -75,10 +79,15 @@ def main() -> None:
         "sizes": sizes,
         "retrieval": retrieval,
     }
+    part = "" if manifest.name == MAIN_MODEL else manifest.name
     if sizes and options.limit is None:
-        draw_sizes({"metrics": metrics}, REPOSITORY / "benchmarks" / "zero_shot" / "sizes.png")
+        picture = f"{part}-sizes.png" if part else "sizes.png"
+        draw_sizes(sizes, REPOSITORY / "benchmarks" / "zero_shot" / picture)
     config = {"tau": TAU, "ridge": RIDGE, "main_baseline": MAIN_BASELINE, "bootstrap_seed": 0}
-    finish("zero_shot", metrics, options, tables=tables, n_threads=options.threads, config=config)
+    finish(
+        "zero_shot", {part: metrics} if part else metrics, options, tables=tables,
+        n_threads=options.threads, part=part, config=config,
+    )  # fmt: skip
 
 
 def _reporter(name: str, total: int) -> Callable[[int], None]:

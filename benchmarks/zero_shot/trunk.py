@@ -10,10 +10,22 @@ from hyperclip.errors import InputError
 from hyperclip.runtime.decode_ahead import decode_batches
 from hyperclip.runtime.session import Session
 
-__all__ = ["Trunk", "trunk_spec"]
+__all__ = ["Trunk", "trunk_size", "trunk_spec"]
 
 BATCH_SIZE = 16
 MEAN = STD = (0.5, 0.5, 0.5)
+STRIDE_PX = 32
+
+
+def trunk_size(size_px: int) -> int:
+    """Return the smallest side that the trunk takes and that is no smaller than the given one.
+
+    Examples
+    --------
+    >>> trunk_size(64), trunk_size(72)
+    (64, 96)
+    """
+    return -(-size_px // STRIDE_PX) * STRIDE_PX
 
 
 def trunk_spec(size_px: int) -> ImageSpec:

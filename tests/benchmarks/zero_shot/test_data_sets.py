@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.zero_shot.data_sets import limited, with_coarse_names
+from benchmarks.zero_shot.data_sets import joined, limited, with_coarse_names
 
 from hyperclip.runtime.labeled import LabeledImage, LabeledImages
 
@@ -31,3 +31,10 @@ def test_classes_with_one_coarse_name_become_one_class() -> None:
 
     assert coarse.class_names == ("apple", "pear")
     assert [item.class_index for item in coarse] == [0, 0, 1]
+
+
+def test_splits_are_joined_one_after_another_and_can_be_read_twice() -> None:
+    both = joined([make_images(4), make_images(2)])
+
+    assert len(both) == len(list(both)) == len(list(both)) == 6
+    assert [item.shown_path for item in both][3:] == ["3.png", "0.png", "1.png"]
