@@ -222,7 +222,8 @@ class Hypernetwork(nn.Module):
     def _whitened(self, mean_RE: Tensor) -> Tensor:
         code: Tensor = (mean_RE - self.center) @ self.whitening
         limit = 1.5 * math.sqrt(self.config.bottleneck_dim)
-        return code * (limit / code.norm(dim=-1, keepdim=True).clamp(min=limit))
+        limited: Tensor = code * (limit / code.norm(dim=-1, keepdim=True).clamp(min=limit))
+        return limited
 
 
 class TokenContext(Hypernetwork):
