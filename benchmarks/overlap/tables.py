@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.readme_tables import markdown_table, percent, signed_points
+from benchmarks.readme_tables import markdown_table, percent, percent_with_interval, signed_points
 
 __all__ = ["MAIN_MODEL", "tables"]
 
 MAIN_MODEL = "small"
 OTHER_MODELS = ("micro",)
+FLOORS = {"kind": 0.85}  # what a model should reach; the other families have none
 METHODS = {
     "own_file": "model, each list's own file",
     "neutral": "its neutral encoder, head of the list",
@@ -55,12 +56,14 @@ def _tables_of(metrics: Mapping[str, Any]) -> dict[str, str]:
     rows: list[list[str]] = [["chance", *("" for _ in header[1:])]]
     for column, family in enumerate(shown):
         rows[0][1 + 2 * column : 3 + 2 * column] = [percent(families[family]["chance"])] * 2
+    rows.append(["floor for a model"])
+    for family in shown:
+        rows[1] += [percent(FLOORS.get(family)), percent(None)]
     for method, title in METHODS.items():
         cells = []
         for family in shown:
-            error = families[family]["standard_error"][method]
-            value = percent(families[family]["mean_recall"][method]["mean"])
-            shown_value = value if error is None else f"{value} ± {percent(error)}"
+            found = families[family]["mean_recall"][method]
+            shown_value = percent_with_interval(found["mean"], (found["low"], found["high"]))
             cells += [
                 f"**{shown_value}**" if method == "own_file" else shown_value,
                 percent(families[family]["first_name_recall"][method]["mean"]),

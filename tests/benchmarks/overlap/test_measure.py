@@ -95,7 +95,7 @@ def test_recalls_are_those_of_the_files(tiny_folder: Path) -> None:
         np.testing.assert_allclose(found[method], expected)
 
 
-def test_tables_show_the_mean_and_its_error() -> None:
+def test_tables_show_the_mean_and_its_interval() -> None:
     recalls = [{method: np.array([0.5, share]) for method in METHODS} for share in (0.3, 0.5, 0.7)]
     found = summarize(recalls)
 
@@ -105,6 +105,9 @@ def test_tables_show_the_mean_and_its_error() -> None:
     assert found["chance"] == 0.5
     made = tables({"metrics": {"families": {"kind": found}, "micro": {"families": {"kind": found}}}})
     assert "| chance | 50.0 | 50.0 |" in made["recall"]
-    assert "**50.0 ± 5.8**" in made["recall"]
+    low, high = (100 * found["mean_recall"]["own_file"][end] for end in ("low", "high"))
+    assert 40 - 1e-9 <= low < 50 < high <= 60 + 1e-9
+    assert f"**50.0 [{low:.1f}, {high:.1f}]**" in made["recall"]
+    assert "| floor for a model | 85.0 | – |" in made["recall"]
     assert made["micro_recall"] == made["recall"]
     assert made["differences"].count("+0.0 [+0.0, +0.0]") == 5
