@@ -63,7 +63,8 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
     model : HyperCLIP
         With a text encoder; left as it is.
     half : bool
-        Store weights as float16 and token embeddings as int8 with a scale a token.
+        Store weights as float16; token embeddings, large matrices of the text encoder and the
+        hypernetwork's last layer as int8 with a scale a token, a row or a column.
 
     Returns
     -------
@@ -125,7 +126,13 @@ def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
     nodes: list[onnx.NodeProto] = []
     tensors = []
     for name, array in sorted(constants.items()):
-        if (
+        if half and _is_coarse(name, array):
+            tensors += _as_int8(name, array)
+            nodes += [
+                helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=_FLOAT),
+                helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]),
+            ]
+        elif (
             half
             and array.dtype == np.float32
             and array.size > 1024
@@ -164,6 +171,22 @@ def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
     onnx.checker.check_model(model)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _is_coarse(name: str, array: np.ndarray[Any, Any]) -> bool:
+    """Whether eight bits a weight do: the Transformer's matrices and the hypernetwork's last layer."""
+    is_matrix = array.dtype == np.float32 and array.ndim == 2 and array.size >= 32_768
+    return is_matrix and (name == "class/hypernetwork.out.weight" or name.startswith("text/"))
+
+
+def _as_int8(name: str, array: np.ndarray[Any, Any]) -> list[onnx.TensorProto]:
+    """A matrix as whole numbers with a scale for each place of its longer axis."""
+    largest = np.abs(array).max(axis=int(array.shape[0] >= array.shape[1]), keepdims=True)
+    scale = (np.maximum(largest, 1e-8) / 127).astype(np.float32)
+    return [
+        numpy_helper.from_array(np.rint(array / scale).astype(np.int8), f"{name}.int8"),
+        numpy_helper.from_array(scale, f"{name}.scale"),
+    ]
 
 
 def _parts(

@@ -30,7 +30,7 @@ from hyperclip.models import HyperCLIP, HyperCLIPConfig, MixtureHead
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
 from hyperclip.train.picture_embeddings import EmbeddedPictures, EmbeddedSetConfig, embed_pictures
 from hyperclip.train.recipe import from_mapping
-from hyperclip.train.trained_encoder import load_image_encoder
+from hyperclip.train.trained_encoder import load_average, load_hypernetwork
 
 __all__ = ["HeadObjective", "HeadObjectiveConfig", "from_recipe"]
 
@@ -49,10 +49,12 @@ class HeadObjectiveConfig:
     """Folder of a finished run of the `text` objective."""
     glossary: str
     """The bundle's ``glossary.bin`` with class vectors: names are read as the shop reads them."""
-    start_from: str
-    """Folder of a finished run of the `hyperclip` objective, whose image encoder is taken over."""
+    start_from: tuple[str, ...]
+    """Folders of finished runs of the `hyperclip` objective; their image encoders are averaged."""
     start_share: float = 1.0
     """Share of that encoder's weights; the rest are those that `image_encoder.init` names."""
+    hypernetwork_from: str = ""
+    """Folder of a finished run whose hypernetwork is taken over as it is."""
     model: HyperCLIPConfig = field(default_factory=HyperCLIPConfig)
     sets: tuple[EmbeddedSetConfig, ...]
     tasks: TaskConfig = field(default_factory=TaskConfig)
@@ -122,7 +124,12 @@ class HeadObjective:
         node_emb = self._texts.embed(names, self.hierarchy.wnids[:n_covering])
         concepts = torch.from_numpy(node_emb[:n_leaves])
         model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=concepts)
-        load_image_encoder(model.image_encoder, Path(config.start_from), share=config.start_share)
+        load_average(model.image_encoder, [Path(run) for run in config.start_from], share=config.start_share)
+        if model.hypernetwork is not None:
+            if config.hypernetwork_from:
+                load_hypernetwork(model.hypernetwork, Path(config.hypernetwork_from))
+            else:
+                model.set_center(concepts)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         assert isinstance(model.head, MixtureHead)

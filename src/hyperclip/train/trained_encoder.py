@@ -1,6 +1,7 @@
 """Image encoders that a training starts from or learns from."""
 
 import copy
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -9,7 +10,34 @@ from torch import nn
 from hyperclip.errors import InputError
 from hyperclip.models import HyperCLIPConfig, ImageEncoder, mix_weights
 
-__all__ = ["load_image_encoder", "untouched_encoder"]
+__all__ = ["load_average", "load_hypernetwork", "load_image_encoder", "untouched_encoder"]
+
+
+def load_average(encoder: ImageEncoder, runs: Sequence[Path], *, share: float = 1.0) -> None:
+    """Fill an image encoder with the mean of several runs' weights, mixed with those that it has, in place.
+
+    Runs that went different ways from one start are often better together than each alone.
+
+    Parameters
+    ----------
+    encoder, share
+        As in `load_image_encoder`.
+    runs : sequence of Path
+        At least one.
+
+    References
+    ----------
+    Wortsman et al., "Model soups", arXiv 2203.05482.
+    """
+    if not runs:
+        raise InputError("There is no run to start from; expected at least one; name it in start_from.")
+    before = copy.deepcopy(encoder)
+    load_image_encoder(encoder, runs[0])
+    for n_done, run in enumerate(runs[1:], start=1):
+        other = copy.deepcopy(before)
+        load_image_encoder(other, run)
+        mix_weights(encoder, other, share=n_done / (n_done + 1))
+    mix_weights(encoder, before, share=share)
 
 
 def load_image_encoder(
@@ -58,6 +86,24 @@ def load_image_encoder(
             "use the same."
         ) from error
     mix_weights(encoder, before, share=share)
+
+
+def load_hypernetwork(hypernetwork: nn.Module, run: Path) -> None:
+    """Fill a hypernetwork with that of a finished run; raises `InputError` where there is no such."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    prefix = "hypernetwork."
+    try:
+        state = load_file(run / "weights.safetensors")
+        hypernetwork.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise InputError(
+            f"hypernetwork_from is {str(run)!r}, which holds no such hypernetwork ({type(error).__name__}); "
+            "expected a finished run with the same sizes; choose another."
+        ) from error
 
 
 def untouched_encoder(config: HyperCLIPConfig) -> ImageEncoder:
