@@ -47,8 +47,8 @@ class HeadObjectiveConfig:
     """The glossary's meaning texts as JSON lines."""
     text_run: str
     """Folder of a finished run of the `text` objective."""
-    glossary: str
-    """The bundle's ``glossary.bin`` with class vectors: names are read as the shop reads them."""
+    glossary: str = ""
+    """The bundle's ``glossary.bin`` with class vectors: names are then read as the shop reads them."""
     start_from: tuple[str, ...]
     """Folders of finished runs of the `hyperclip` objective; their image encoders are averaged."""
     start_share: float = 1.0
@@ -117,7 +117,10 @@ class HeadObjective:
             )
         encoder, tokenizer = load_text_encoder(Path(config.text_run))
         self._texts = ClassTexts(
-            encoder.eval(), tokenizer, Path(config.meanings), glossary=Path(config.glossary)
+            encoder.eval(),
+            tokenizer,
+            Path(config.meanings),
+            glossary=Path(config.glossary) if config.glossary else None,
         )
         names = [group[0] if group else "" for group in self.hierarchy.names[:n_covering]]
         names[:n_leaves] = self.hierarchy.leaf_names
