@@ -154,6 +154,18 @@ def test_generated_values_can_be_written_into_the_graph(small: ImageEncoder, sma
     assert_writable(small_file, small, random_images(96))
 
 
+def test_an_embedding_for_a_linear_head_has_unit_length(small: ImageEncoder, small_file: bytes) -> None:
+    images = random_images(64, 3)
+    data = encoder_to_onnx(small, size_px=64, half=False, has_unit_length=True)
+
+    found, plain = run_onnx(data, images), run_onnx(small_file, images)
+
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(
+        found, plain / np.linalg.norm(plain, axis=1, keepdims=True), atol=1e-5, rtol=1e-4
+    )
+
+
 @pytest.mark.slow
 def test_half_precision_halves_the_file_and_keeps_what_is_generated(
     small: ImageEncoder, small_file: bytes

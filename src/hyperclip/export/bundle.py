@@ -195,7 +195,11 @@ def export_bundle(
 
 def _weights(model: HyperCLIP, *, is_shared: bool, half: bool) -> dict[str, bytes]:
     """Return the ONNX files of a model, without its text side where that is shared."""
-    files = {"encoder.onnx": encoder_to_onnx(model.image_encoder, half=half)}
+    files = {
+        "encoder.onnx": encoder_to_onnx(
+            model.image_encoder, half=half, has_unit_length=not model.config.head.is_mixture
+        )
+    }
     if not is_shared:
         files["specializer.onnx"] = specializer_to_onnx(model, half=half)
     elif model.hypernetwork is not None:

@@ -97,7 +97,9 @@ def torch_to_onnx(
     return program.model_proto
 
 
-def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = True) -> bytes:
+def encoder_to_onnx(
+    encoder: ImageEncoder, *, size_px: int = 224, half: bool = True, has_unit_length: bool = False
+) -> bytes:
     """Write an image encoder as the bundle's ``encoder.onnx``.
 
     Parameters
@@ -108,6 +110,9 @@ def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = T
         Side of the example picture; the graph of a convolutional encoder serves other multiples of 32.
     half : bool
         Store weights other than the generated parameters as float16.
+    has_unit_length : bool
+        Bring the embedding to unit length, as a `linear` head of `hyperclip.models` expects it: files
+        multiply embedding and head as they are.
 
     Returns
     -------
@@ -141,7 +146,27 @@ def encoder_to_onnx(encoder: ImageEncoder, *, size_px: int = 224, half: bool = T
             f"The exported graph lost {len(missing)} generated parameters ({', '.join(missing[:3])}, ...); "
             "expected each as a constant; export with a version of torch that keeps parameter names."
         )
+    if has_unit_length:
+        graph = _with_unit_length(graph)
     return graph_to_model(graph, keep_float=generated | unfolded, half=half)
+
+
+def _with_unit_length(graph: Graph) -> Graph:
+    """Divide the embedding by its length."""
+    nodes = []
+    for node in graph.nodes:
+        renamed = onnx.NodeProto()
+        renamed.CopyFrom(node)
+        renamed.output[:] = ["length/of" if name == graph.output_name else name for name in node.output]
+        nodes.append(renamed)
+    make = onnx.helper.make_node
+    nodes += [
+        make("ReduceL2", ["length/of", "length/axis"], ["length/raw"], keepdims=1),
+        make("Max", ["length/raw", "length/least"], ["length/safe"]),
+        make("Div", ["length/of", "length/safe"], [graph.output_name]),
+    ]
+    added = {"length/axis": np.array([1], np.int64), "length/least": np.array(1e-12, np.float32)}
+    return dataclasses.replace(graph, nodes=tuple(nodes), constants={**graph.constants, **added})
 
 
 def _fold_statistics(graph: Graph, generated: set[str]) -> Graph:

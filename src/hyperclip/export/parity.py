@@ -58,7 +58,10 @@ def check_parity(
     for size in sizes_px:
         images = torch.rand(2, 3, size, size, generator=torch.Generator().manual_seed(size)) * 2 - 1
         (found,) = lower.run(["embedding"], {"images": images.numpy()})
-        pairs[f"embedding_{size}_px"] = (found, model.image_encoder(images))
+        embedding = model.image_encoder(images)
+        if not model.config.head.is_mixture:
+            embedding = functional.normalize(embedding, dim=-1)
+        pairs[f"embedding_{size}_px"] = (found, embedding)
     differences = {}
     for name, (found, wanted) in pairs.items():
         expected = wanted.numpy()
