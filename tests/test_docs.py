@@ -86,7 +86,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=["toy", pytest.param("bundled", marks=pytest.mark.slow)])
 def is_bundled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
-    """Let `small` be a toy of a few kilobytes, or the model that is bundled."""
+    """Let `small` and `micro` be toys of a few kilobytes, or the models that are bundled."""
     if request.param == "bundled":
         if not BUNDLED.exists():
             pytest.skip("the model `small` is not bundled yet")
@@ -99,6 +99,10 @@ def is_bundled(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pyte
     images = replace(manifest.images, size_px=224, sizes_px=sizes)
     (tmp_path / "zoo").mkdir()
     write_bundle(tmp_path / "zoo" / "small", replace(manifest, name="small", images=images), make_files())
+    small_images = replace(images, size_px=80, sizes_px=(64, 80))
+    write_bundle(
+        tmp_path / "zoo" / "micro", replace(manifest, name="micro", images=small_images), make_files()
+    )
     monkeypatch.setattr("hyperclip.zoo.find.ZOO_FOLDER", tmp_path / "zoo")
     return False
 
