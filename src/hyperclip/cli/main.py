@@ -17,6 +17,7 @@ __all__ = ["build_app", "main"]
 
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
+    from hyperclip.cli.adapt import adapt
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.export import export
     from hyperclip.cli.inspect import inspect
@@ -31,6 +32,7 @@ def build_app() -> typer.Typer:
         "evaluate": evaluate,
         "inspect": inspect,
         "list": list_models,
+        "adapt": adapt,
         "train": train,
         "export": export,
     }
