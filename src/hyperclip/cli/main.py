@@ -19,6 +19,7 @@ def build_app() -> typer.Typer:
     """Return the application with all its commands."""
     from hyperclip.cli.adapt import adapt
     from hyperclip.cli.evaluate import evaluate
+    from hyperclip.cli.explain import explain
     from hyperclip.cli.export import export
     from hyperclip.cli.inspect import inspect
     from hyperclip.cli.list import list_models
@@ -33,6 +34,7 @@ def build_app() -> typer.Typer:
         "inspect": inspect,
         "list": list_models,
         "adapt": adapt,
+        "explain": explain,
         "train": train,
         "export": export,
     }
