@@ -70,7 +70,11 @@ RULES = {
     "compress": rule(
         "bundle runtime evaluate errors", "numpy onnx onnxruntime", "torch train models losses data"
     ),
-    "export": rule("models bundle runtime errors", f"{WORKSHOP} numpy onnx pyarrow tokenizers"),
+    "export": rule(
+        "models bundle runtime errors",
+        f"{WORKSHOP} numpy onnx PIL pyarrow tokenizers",
+        "open_clip huggingface_hub sentencepiece skimage",
+    ),
     "cli": rule("errors", "typer", "rich"),
 }
 # The package itself hands out names of the runtime without importing it, and commands import anything

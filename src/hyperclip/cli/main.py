@@ -19,6 +19,7 @@ def build_app() -> typer.Typer:
     """Return the application with all its commands."""
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.export import export
+    from hyperclip.cli.import_clip import import_clip
     from hyperclip.cli.inspect import inspect
     from hyperclip.cli.list import list_models
     from hyperclip.cli.predict import predict
@@ -33,6 +34,7 @@ def build_app() -> typer.Typer:
         "list": list_models,
         "train": train,
         "export": export,
+        "import": import_clip,
     }
     app = typer.Typer(
         name="hyperclip",

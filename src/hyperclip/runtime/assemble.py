@@ -76,7 +76,7 @@ def assemble(
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(head)]),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", head_spec.dim]),
         ],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in constants.items()],
     )
     model = helper.make_model(
         graph,

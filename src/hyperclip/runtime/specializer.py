@@ -101,6 +101,8 @@ class Specializer:
         unique = sorted(set(texts))
         token_ids_RT, mask_RT = self._tokenizer.encode(unique)
         lengths = mask_RT.sum(axis=1)
+        if self._manifest.text.padding == "context":
+            lengths = np.full_like(lengths, token_ids_RT.shape[1])
         by_length = np.argsort(lengths, kind="stable")
         rows = np.zeros((len(unique), self._manifest.head.text_dim), np.float32)
         start = 0
