@@ -21,7 +21,7 @@ from hyperclip.export.import_graphs import check_sizes
 from hyperclip.export.import_open_clip import import_open_clip
 from hyperclip.export.import_pictures import N_PICTURES, comparison_pictures
 from hyperclip.export.imported import ImportedClip
-from tiny_clip import SETTINGS, open_clip_weights, write_hugging_face
+from benchmarks.import_clip.small_models import SETTINGS, open_clip_weights, write_hugging_face
 
 pytestmark = pytest.mark.torch
 

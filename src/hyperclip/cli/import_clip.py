@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hyperclip.cli.output import print_json, readable_size, say, show
+from hyperclip.cli.output import print_json, printable, readable_size, say, show
 from hyperclip.cli.train import WORKSHOP
 from hyperclip.errors import MissingExtraError
 
@@ -70,7 +70,7 @@ def import_clip(
         source, output, weights=weights, pictures=pictures, templates=tuple(template or ()), licence=licence,
         commercial_use=commercial_use, on_progress=say,
     )  # fmt: skip
-    say(f"License: {manifest.licence}. Commercial use: {manifest.commercial_use}")
+    say(f"License: {printable(manifest.licence)}. Commercial use: {printable(manifest.commercial_use)}")
     if as_json:
         print_json(
             {

@@ -147,6 +147,30 @@ class Model:
             )
         return glossary
 
+    def borrow_glossary(self, model: str | Path = "small") -> None:
+        """Look meanings up in another model's glossary; they are read as texts, never as its vectors.
+
+        Whether that helps depends on what the text encoder was trained on: measure it.
+
+        Parameters
+        ----------
+        model : str or Path
+            Name of a bundled model, or a model folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such model, or it has no glossary.
+        """
+        from hyperclip.runtime.glossary import Glossary
+
+        data = read_bundle(find_bundle(model)).files.get("glossary.bin")
+        if data is None:
+            raise InputError(
+                f"The model {quote(str(model))} has no glossary; expected one that has; 'small' has one."
+            )
+        self.glossary = Glossary.read(data).words_only()
+
     def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the unit vectors of texts, shape (n_texts, text_dim), float32; no template is added."""
         if isinstance(texts, str) or len(texts) == 0:

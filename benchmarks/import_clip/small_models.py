@@ -1,4 +1,4 @@
-"""Small CLIPs of other libraries with random weights, for tests of importing: plumbing alone."""
+"""Small CLIPs of other libraries with random weights, and tokenizers trained on a few texts: plumbing alone."""
 
 from functools import cache
 from pathlib import Path
@@ -137,6 +137,37 @@ def _siglip_tokenizer(transformers: Any, folder: Path) -> Any:
     path = folder / "spiece.model"
     path.write_bytes(out.getvalue())
     return transformers.SiglipTokenizer(vocab_file=str(path), model_max_length=20)
+
+
+def open_clip_tokenizer(architecture: str, folder: Path) -> Any:
+    """Return a tokenizer for an architecture whose own lies on a hub: of the same kind, trained here."""
+    import open_clip
+    import transformers
+
+    config = open_clip.get_model_config(architecture)["text_cfg"]
+    make = _siglip2_tokenizer if "SigLIP2" in architecture else _unigram_tokenizer
+    folder.mkdir(exist_ok=True)
+    make(transformers, folder).save_pretrained(folder)
+    return open_clip.tokenizer.HFTokenizer(
+        str(folder), context_length=config["context_length"], **config.get("tokenizer_kwargs", {})
+    )
+
+
+def _unigram_tokenizer(transformers: Any, folder: Path) -> Any:
+    """A unigram tokenizer of T5's kind, trained here."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["<pad>", "</s>", "<unk>"]
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="<unk>")
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", tokenizer.token_to_id("</s>"))]
+    )
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
 
 
 def _siglip2_tokenizer(transformers: Any, folder: Path) -> Any:
