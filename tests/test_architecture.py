@@ -62,7 +62,7 @@ RULES = {
     "runtime": rule("bundle zoo errors", SHOP, "pyarrow"),
     "evaluate": rule("runtime errors", "numpy PIL", "matplotlib jinja2"),
     "zoo": rule("errors"),
-    "models": rule("errors", f"{WORKSHOP} numpy tokenizers"),
+    "models": rule("errors", f"{WORKSHOP} numpy tokenizers", "open_clip huggingface_hub"),
     "losses": rule("errors", "torch"),
     "data": rule("runtime errors", f"{WORKSHOP} numpy PIL pyarrow tokenizers"),
     "train": rule("models losses data evaluate bundle errors", f"{WORKSHOP} numpy", "matplotlib"),

@@ -13,12 +13,12 @@ from torch.nn import functional
 
 from hyperclip.bundle.manifest import ImageSpec, TextSpec
 from hyperclip.errors import InputError, MissingExtraError
-from hyperclip.export.import_hub import quiet_library
 from hyperclip.export.import_licences import card_of_readme, card_of_tag, unknown_card
 from hyperclip.export.import_tokenizers import byte_pair_tokenizer, hugging_face_tokenizer, text_spec_of
-from hyperclip.export.import_towers import image_tower_of, text_tower_of
 from hyperclip.export.import_weights import check_state, read_state_dict
 from hyperclip.export.imported import Card, FloatArray, ImportedClip, IntArray, Reference, as_rgb, slug
+from hyperclip.models.open_clip_towers import image_tower_of, text_tower_of
+from hyperclip.models.quiet_library import quiet_library
 
 __all__ = ["import_open_clip", "import_open_clip_folder"]
 

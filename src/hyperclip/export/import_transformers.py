@@ -5,7 +5,6 @@ Weights are read from safetensors alone, and code of a repository is never run.
 Legend: n texts, T tokens, W width of a tower, E width of the shared space.
 """
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from hyperclip.bundle.manifest import ImageSpec
 from hyperclip.errors import InputError, MissingExtraError
-from hyperclip.export.import_hub import quiet_library
 from hyperclip.export.import_licences import card_of_readme
 from hyperclip.export.import_tokenizers import hugging_face_tokenizer, text_spec_of
 from hyperclip.export.imported import FloatArray, ImportedClip, IntArray, Reference, as_rgb, slug
+from hyperclip.models.quiet_library import quiet_library
+from hyperclip.models.transformers_towers import image_tower_of, text_tower_of
 
 __all__ = ["import_transformers"]
 
@@ -79,8 +79,8 @@ def import_transformers(folder_or_name: str, *, source: str) -> ImportedClip:
     return ImportedClip(
         name=slug(folder.name if folder.is_dir() else folder_or_name),
         source=source,
-        image_tower=_ImageTower(model),
-        text_tower=(_CausalText if kind == "clip" else _WholeText)(model).requires_grad_(False),
+        image_tower=image_tower_of(model),
+        text_tower=text_tower_of(model)[0].requires_grad_(False),
         images=_image_spec(processor, source),
         text=text_spec_of(tokenizer, context_length=length, templates=(TEMPLATES[kind],), padding=padding),
         tokenizer_json=hugging_face_tokenizer(tokenizer, clean=_cleaning(tokenizer)),
@@ -148,59 +148,6 @@ def _loaded(cls: Any, name: str, what: str, **options: Any) -> Any:
             f"folder of "
             "save_pretrained with safetensors weights, or a network that lets downloads pass; check the name."
         ) from error
-
-
-class _ImageTower(nn.Module):
-    """Pictures to the shared space."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.tower = copy.deepcopy(model.vision_model)
-        self.projection = copy.deepcopy(getattr(model, "visual_projection", None)) or nn.Identity()
-
-    def forward(self, images: Tensor) -> Tensor:
-        projected: Tensor = self.projection(self.tower(pixel_values=images).pooler_output)
-        return projected
-
-
-class _WholeText(nn.Module):
-    """Texts, padded to the whole context, to the shared space."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.tower = copy.deepcopy(model.text_model)
-
-    def forward(self, token_ids: Tensor, mask: Tensor) -> Tensor:
-        pooled: Tensor = self.tower(input_ids=token_ids).pooler_output
-        return pooled
-
-
-class _CausalText(nn.Module):
-    """CLIP's causal text tower on as many tokens as there are; what follows the end token cannot reach it."""
-
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        tower = model.text_model
-        self.embeddings = copy.deepcopy(tower.embeddings)
-        self.layers = copy.deepcopy(tower.encoder.layers)
-        self.norm = copy.deepcopy(tower.final_layer_norm)
-        self.projection = copy.deepcopy(model.text_projection)
-        self.end_id = int(tower.eos_token_id)
-        length = int(tower.config.max_position_embeddings)
-        self.causal_TT = nn.Buffer(torch.full((length, length), float("-inf")).triu(1))
-
-    def forward(self, token_ids: Tensor, mask: Tensor) -> Tensor:
-        n_tokens = token_ids.shape[1]
-        x_nTW = self.embeddings(input_ids=token_ids)
-        bias = self.causal_TT[:n_tokens, :n_tokens][None, None]
-        for layer in self.layers:
-            out = layer(x_nTW, attention_mask=bias)
-            x_nTW = out[0] if isinstance(out, tuple) else out
-        # Configurations from before the end token was right say 2: the largest id is meant then.
-        is_end = token_ids if self.end_id == 2 else torch.eq(token_ids, self.end_id).int()
-        place = is_end.argmax(dim=-1)[:, None, None].expand(-1, 1, x_nTW.shape[2])
-        projected: Tensor = self.projection(torch.gather(self.norm(x_nTW), 1, place)[:, 0])
-        return projected
 
 
 def _image_spec(processor: Any, source: str) -> ImageSpec:
