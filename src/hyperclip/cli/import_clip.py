@@ -49,6 +49,10 @@ def import_clip(
         str | None,
         typer.Option(metavar="SENTENCE", help="Whether the weights may be used commercially, in a sentence."),
     ] = None,
+    trainable: Annotated[
+        bool,
+        typer.Option("--trainable", help="Keep the weights too: hyperclip train can then start from them."),
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of sentences.")
     ] = False,
@@ -68,7 +72,7 @@ def import_clip(
         ) from error
     manifest, found = run(
         source, output, weights=weights, pictures=pictures, templates=tuple(template or ()), licence=licence,
-        commercial_use=commercial_use, on_progress=say,
+        commercial_use=commercial_use, is_trainable=trainable, on_progress=say,
     )  # fmt: skip
     say(f"License: {printable(manifest.licence)}. Commercial use: {printable(manifest.commercial_use)}")
     if as_json:

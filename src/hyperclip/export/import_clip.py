@@ -17,7 +17,9 @@ from hyperclip.errors import InputError
 from hyperclip.export.import_check import Agreement, check_answers
 from hyperclip.export.import_graphs import check_sizes, clip_to_onnx
 from hyperclip.export.import_pictures import comparison_pictures
+from hyperclip.export.import_weights import weights_of
 from hyperclip.export.imported import ImportedClip
+from hyperclip.models.imported_folder import WEIGHTS
 from hyperclip.runtime.specialize import Model
 
 __all__ = ["SOURCES", "import_clip", "load_source", "write_imported"]
@@ -75,7 +77,7 @@ def load_source(source: str, *, weights: Path | None = None) -> ImportedClip:
 def import_clip(
     source: str, out: Path, *, weights: Path | None = None, pictures: Path | None = None,
     templates: tuple[str, ...] = (), licence: str | None = None, commercial_use: str | None = None,
-    on_progress: Callable[[str], None] = lambda message: None,
+    is_trainable: bool = False, on_progress: Callable[[str], None] = lambda message: None,
 ) -> tuple[Manifest, Agreement]:  # fmt: skip
     """Import a CLIP as a model folder.
 
@@ -91,6 +93,8 @@ def import_clip(
         Default templates of the model; by default the library's usual one.
     licence, commercial_use : str, optional
         Terms, where the source does not say them or says them wrongly.
+    is_trainable : bool
+        Keep the towers' weights too, so that ``hyperclip train`` can start from them.
     on_progress : callable, optional
 
     Returns
@@ -119,11 +123,13 @@ def import_clip(
             commercial_use=commercial_use or clip.card.commercial_use,
         )
         clip = dataclasses.replace(clip, card=card)
-    return write_imported(clip, out, pictures=pictures, on_progress=on_progress)
+    return write_imported(
+        clip, out, pictures=pictures, is_trainable=is_trainable, on_progress=on_progress
+    )  # fmt: skip
 
 
 def write_imported(
-    clip: ImportedClip, out: Path, *, pictures: Path | None = None,
+    clip: ImportedClip, out: Path, *, pictures: Path | None = None, is_trainable: bool = False,
     on_progress: Callable[[str], None] = lambda message: None,
 ) -> tuple[Manifest, Agreement]:  # fmt: skip
     """Write a loaded CLIP as a model folder, after comparing; see `import_clip`."""
@@ -138,6 +144,8 @@ def write_imported(
     files["source.json"] = json.dumps(
         {"source": clip.source, **clip.settings}, indent=2, sort_keys=True, ensure_ascii=False
     ).encode()
+    if is_trainable:
+        files[WEIGHTS] = weights_of(clip)
     on_progress("writing")
     return write_bundle(out, manifest, files), agreement
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hyperclip.errors import InputError
+from hyperclip.export.import_weights import is_lossless
 from hyperclip.export.imported import ImportedClip
 from hyperclip.export.onnx_encoder import OPSET, graph_to_model, merge_pads, torch_to_onnx
 from hyperclip.export.onnx_specializer import join_parts
@@ -173,12 +174,6 @@ def _class_part(clip: ImportedClip) -> onnx.ModelProto:
         [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
-
-
-def is_lossless(array: np.ndarray[Any, Any]) -> bool:
-    """Tell whether float16 holds every number of an array exactly."""
-    with np.errstate(over="ignore"):
-        return bool(np.array_equal(array.astype(np.float16).astype(np.float32), array))
 
 
 def _without_batch_norm(module: nn.Module) -> nn.Module:

@@ -1,6 +1,7 @@
 """CLIPs of open_clip: any architecture that it knows, with a published tag or a file of weights."""
 
 import difflib
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,11 +98,12 @@ def import_open_clip_folder(folder: Path) -> ImportedClip:
             f"{folder} has no weights; expected *.safetensors beside open_clip_config.json; add the file."
         )
     model = _build(open_clip, name, tag=None, settings={"load_weights": False})
+    config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
     _fill(open_clip, model, weights[0], folder.name)
     return _described(
         open_clip, model, _tokenizer(open_clip, name), name=folder.name, source=folder.name,
         card=card_of_readme(folder / "README.md", what=f"open_clip folder {folder.name}"),
-        settings={"name": folder.name, "config": {}},
+        settings={"name": folder.name, "config": {}, "folder_config": config},
     )  # fmt: skip
 
 

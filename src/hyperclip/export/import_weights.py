@@ -6,14 +6,17 @@ A pickle can run code when it is opened; ``weights_only`` refuses all that is no
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import InputError
+from hyperclip.export.imported import ImportedClip
 
-__all__ = ["check_state", "read_state_dict"]
+__all__ = ["check_state", "is_lossless", "read_state_dict", "weights_of"]
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +110,33 @@ def check_state(model: nn.Module, state: Mapping[str, Tensor], *, where: str) ->
             f"{where} does not fit the architecture: {'; '.join(parts)}; expected exactly its tensors; "
             "name the architecture that the weights were trained with."
         )
+
+
+def weights_of(clip: ImportedClip) -> bytes:
+    """Return both towers' weights as safetensors, under ``image.`` and ``text.``.
+
+    What float16 holds without any loss is stored in it.
+    """
+    from safetensors.torch import save
+
+    towers = {"image": clip.image_tower, "text": clip.text_tower}
+    state = {f"{part}.{name}": value for part, tower in towers.items()
+             for name, value in tower.state_dict().items()}  # fmt: skip
+    data: bytes = save({name: _stored(value) for name, value in state.items()})
+    return data
+
+
+def _stored(value: Tensor) -> Tensor:
+    """A tensor of its own, in half the bits where that changes nothing."""
+    value = value.detach().cpu()
+    is_half = value.dtype == torch.float32 and is_lossless(value.numpy())
+    return (value.half() if is_half else value).contiguous().clone()
+
+
+def is_lossless(array: np.ndarray[Any, Any]) -> bool:
+    """Tell whether float16 holds every number of an array exactly."""
+    with np.errstate(over="ignore"):
+        return bool(np.array_equal(array.astype(np.float16).astype(np.float32), array))
 
 
 def _listed(names: list[str]) -> str:

@@ -110,6 +110,7 @@ def encoder_to_onnx(
         Left as it is.
     size_px : int
         Side of the example picture; the graph of a convolutional encoder serves other multiples of 32.
+        An encoder that takes one side alone is exported at that side.
     half : bool
         Store weights other than the generated parameters as float16.
     has_unit_length : bool
@@ -127,6 +128,7 @@ def encoder_to_onnx(
     BundleError
         If the exporter lost a generated parameter, or BatchNorm has no running statistics.
     """
+    size_px = encoder.fixed_size_px or size_px
     exported = copy.deepcopy(encoder).float().eval().to(memory_format=torch.contiguous_format)
     trunk = exported.trunk
     for name, module in list(trunk.named_modules()):

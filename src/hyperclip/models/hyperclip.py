@@ -15,6 +15,7 @@ from torch.nn import functional
 from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead, build_head
 from hyperclip.models.hypernetwork import Hypernetwork, HypernetworkConfig, TokenContext
 from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig
+from hyperclip.models.imported_image import start_as_imported
 
 __all__ = ["HyperCLIP", "HyperCLIPConfig", "mean_by_class"]
 
@@ -69,6 +70,8 @@ class HyperCLIP(nn.Module):
         self.image_encoder = ImageEncoder(config.image_encoder)
         self.text_encoder = text_encoder
         self.head: LinearHead | MixtureHead = build_head(config.head, concepts_KE)
+        if config.head.init == "folder":
+            start_as_imported(self.head, config.image_encoder.name)
         self.hypernetwork: Hypernetwork | None = None
         if config.hypernetwork is not None:
             kind = Hypernetwork if config.hypernetwork.kind == "text" else TokenContext

@@ -12,7 +12,7 @@ CHATTERING = ("huggingface_hub", "transformers", "httpx", "timm")
 
 
 @contextlib.contextmanager
-def quiet_library(*, downloads: bool = True) -> Iterator[None]:
+def quiet_library(*, downloads: bool = True, is_offline: bool = False) -> Iterator[None]:
     """Keep other libraries' messages from the screen, and let them use their cache alone without a network.
 
     Parameters
@@ -20,6 +20,8 @@ def quiet_library(*, downloads: bool = True) -> Iterator[None]:
     downloads : bool
         Whether a hub may be asked; where it does not answer at once, the libraries would try for most of
         a minute before they say so.
+    is_offline : bool
+        Keep the libraries from the hub altogether; what its cache holds can be used.
     """
     root, nowhere = logging.getLogger(), logging.NullHandler()
     loggers = [logging.getLogger(name) for name in CHATTERING]
@@ -33,7 +35,8 @@ def quiet_library(*, downloads: bool = True) -> Iterator[None]:
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:
-        with _without_bars(), _offline_if_unreachable() if downloads else contextlib.nullcontext():
+        network = _offline(at_once=is_offline) if downloads or is_offline else contextlib.nullcontext()
+        with _without_bars(), network:
             yield
     finally:
         root.removeFilter(refuse)
@@ -61,8 +64,8 @@ def _without_bars() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _offline_if_unreachable() -> Iterator[None]:
-    """Let the hub's client look into its cache alone while its server cannot be reached."""
+def _offline(*, at_once: bool) -> Iterator[None]:
+    """Let the hub's client look into its cache alone, at once or if its server cannot be reached."""
     try:
         from huggingface_hub import constants, utils
     except ImportError:
@@ -70,9 +73,12 @@ def _offline_if_unreachable() -> Iterator[None]:
         return
     before: Any = constants.HF_HUB_OFFLINE
     try:
-        session: Any = utils
-        session.get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
+        if not at_once:
+            session: Any = utils
+            session.get_session().head(constants.ENDPOINT, timeout=PROBE_SECONDS)
     except Exception:  # of whatever library the client is built on
+        at_once = True
+    if at_once:
         constants.HF_HUB_OFFLINE = True
     try:
         yield

@@ -49,6 +49,11 @@ class TextTokenizer:
         self._end_id = None if spec.end_token is None else self._token_id(spec.end_token)
         self._unknown_id = self._tokenizer.token_to_id(spec.unknown_token)
 
+    @property
+    def spec(self) -> TextSpec:
+        """The bundle's rules for texts."""
+        return self._spec
+
     def _token_id(self, token: str) -> int:
         """Return the id of a token that must exist."""
         token_id = self._tokenizer.token_to_id(token)
