@@ -86,15 +86,23 @@ def test_towers_come_back_as_they_were(kind: str, tmp_path: Path) -> None:
         torch.testing.assert_close(image_tower((images - mean) / std), wanted, rtol=0, atol=1e-5)
         mask = torch.ones_like(ids)
         torch.testing.assert_close(text_tower(ids, mask), clip.text_tower(ids, mask), rtol=0, atol=1e-5)
+        # Blocks of several branches were fused into one convolution, norms and all.
+        generates = "pointwise" if kind == "many_branches" else "norms"
         config = ImageEncoderConfig(
-            name=f"imported:{tmp_path / 'out'}", init="folder", embedding_dim=dim, generates=("norms",)
+            name=f"imported:{tmp_path / 'out'}", init="folder", embedding_dim=dim, generates=(generates,)
         )
         encoder = ImageEncoder(config).eval()
         found = encoder(images * 2 - 1)  # as training normalizes pictures
         zeros = encoder(images * 2 - 1, torch.zeros(1, encoder.n_generated))
+        random = torch.Generator().manual_seed(1)
+        deltas = 0.2 * torch.randn(2, encoder.n_generated, generator=random)
+        together = encoder(images * 2 - 1, deltas)
+        alone = torch.cat([encoder(images[i : i + 1] * 2 - 1, deltas[i : i + 1]) for i in range(2)])
     span = float(wanted.abs().max())
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * span)
     torch.testing.assert_close(zeros, wanted, rtol=0, atol=1e-4 * span)
+    torch.testing.assert_close(together, alone, rtol=0, atol=1e-4 * span)
+    assert (together - wanted).abs().max() > 1e-3 * span
 
 
 def test_a_start_at_random_is_another_model(tmp_path: Path) -> None:
