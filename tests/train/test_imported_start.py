@@ -191,6 +191,34 @@ def test_a_run_moves_the_hypernetwork_and_leaves_the_text_tower_alone(
     assert all(np.isfinite(losses(finished("causal"))))
 
 
+def test_factors_of_zero_leave_all_but_the_hypernetwork_as_imported(
+    imported: Callable[[str], Path], world: Path, write_recipe: Callable[[dict[str, Any]], Path],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    recipe = make_recipe(imported("causal"), world)
+    recipe["optimizer"]["lr_factors"] = {"image_encoder.": 0.0, "text_encoder.": 0.0, "head.": 0.0}
+    fit(write_recipe(recipe), out=tmp_path / "run")
+
+    state = load_file(tmp_path / "run" / "weights.safetensors")
+    before = make_model(imported("causal"))[0].state_dict()
+    moved = {name for name, value in state.items() if not torch.equal(value, before[name])}
+    assert moved
+    assert all(name.startswith("hypernetwork.") for name in moved)
+
+
+def test_names_are_read_in_the_folders_template_and_meanings_as_they_are(
+    imported: Callable[[str], Path], world: Path
+) -> None:
+    encoder, tokenizer = load_text_encoder(imported("causal"))
+    alone = ClassTexts(encoder, tokenizer, None)
+    explained = ClassTexts(encoder, tokenizer, world / "meanings.jsonl")
+
+    assert alone.texts_of("cat", "n1") == ("a photo of a cat.", "a photo of a cat.")
+    assert explained.texts_of("cat", "n1") == ("a photo of a cat.", "cat: a kind of animal")
+    unit = load(imported("causal")).embed_text(["a photo of a cat."])
+    np.testing.assert_allclose(alone.embed(["cat"], ["n1"]), unit, rtol=0, atol=1e-5)  # float32 rounding
+
+
 def test_an_interrupted_run_goes_on_as_if_it_had_not_stopped(
     finished: Callable[[str], Path], imported: Callable[[str], Path], world: Path,
     write_recipe: Callable[[dict[str, Any]], Path], tmp_path: Path,
