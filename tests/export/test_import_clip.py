@@ -12,6 +12,8 @@ pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 pytest.importorskip("transformers")
 
+from benchmarks.import_clip.small_models import SETTINGS, open_clip_weights, write_hugging_face
+
 from hyperclip import Classifier, load
 from hyperclip.bundle import read_bundle
 from hyperclip.errors import BundleError, InputError
@@ -21,7 +23,6 @@ from hyperclip.export.import_graphs import check_sizes
 from hyperclip.export.import_open_clip import import_open_clip
 from hyperclip.export.import_pictures import N_PICTURES, comparison_pictures
 from hyperclip.export.imported import ImportedClip
-from benchmarks.import_clip.small_models import SETTINGS, open_clip_weights, write_hugging_face
 
 pytestmark = pytest.mark.torch
 
