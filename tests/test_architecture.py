@@ -30,6 +30,7 @@ WORKSHOP_PACKAGES = {  # what the extra `train` brings
     "tensorboard",
     "timm",
     "torch",
+    "torch_pruning",
     "torchvision",
     "transformers",
     "webdataset",
