@@ -18,6 +18,7 @@ __all__ = ["build_app", "main"]
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
     from hyperclip.cli.compress import compress
+    from hyperclip.cli.adapt import adapt
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.export import export
     from hyperclip.cli.import_clip import import_clip
@@ -34,6 +35,7 @@ def build_app() -> typer.Typer:
         "compress": compress,
         "inspect": inspect,
         "list": list_models,
+        "adapt": adapt,
         "train": train,
         "export": export,
         "import": import_clip,
