@@ -30,6 +30,7 @@ WORKSHOP_PACKAGES = {  # what the extra `train` brings
     "tensorboard",
     "timm",
     "torch",
+    "torch_pruning",
     "torchvision",
     "transformers",
     "webdataset",
@@ -68,7 +69,8 @@ RULES = {
     "train": rule("models losses data evaluate bundle errors", f"{WORKSHOP} numpy", "matplotlib"),
     "adapt": rule("bundle runtime evaluate errors", "numpy sklearn", "torch train models losses data"),
     "compress": rule(
-        "bundle runtime evaluate errors", "numpy onnx onnxruntime", "torch train models losses data"
+        "bundle runtime evaluate errors", "numpy onnx onnxruntime",
+        "torch safetensors transformers matplotlib jinja2 train models losses data",
     ),
     "export": rule(
         "models bundle runtime errors",

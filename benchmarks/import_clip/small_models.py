@@ -1,4 +1,4 @@
-"""Small CLIPs of other libraries with random weights, and tokenizers trained on a few texts: plumbing alone."""
+"""Small CLIPs of other libraries with random weights, their tokenizers trained here: plumbing alone."""
 
 from functools import cache
 from pathlib import Path

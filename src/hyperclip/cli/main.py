@@ -17,6 +17,8 @@ __all__ = ["build_app", "main"]
 
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
+    from hyperclip.cli.adapt import adapt
+    from hyperclip.cli.compress import compress
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.export import export
     from hyperclip.cli.import_clip import import_clip
@@ -30,6 +32,8 @@ def build_app() -> typer.Typer:
         "specialize": specialize,
         "predict": predict,
         "evaluate": evaluate,
+        "adapt": adapt,
+        "compress": compress,
         "inspect": inspect,
         "list": list_models,
         "train": train,

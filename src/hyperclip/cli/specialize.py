@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperclip.cli.output import print_json, print_table, printable, readable_size, say, show
+from hyperclip.cli.output import Progress, print_json, print_table, printable, readable_size, say, show
 from hyperclip.errors import BundleError, InputError
 
 if TYPE_CHECKING:
@@ -89,6 +89,13 @@ def specialize(
         if glossary is not None:
             loaded.borrow_glossary(glossary)
     say_terms(loaded.manifest)
+    progress: list[Progress] = []
+
+    def tell(n_done: int, n_all: int) -> None:
+        if not progress:
+            progress.append(Progress(n_all, unit="texts"))
+        progress[0].advance(n_done - progress[0].n_done)
+
     with _timing(timed, "specializing"):
         classifier = loaded.specialize(
             typed,
@@ -96,7 +103,10 @@ def specialize(
             descriptions=descriptions,
             phrasings={entry.name: entry.phrasings for entry in entries if entry.phrasings},
             image_size_px=image_size,
+            on_progress=tell,
         )
+    for shown in progress:
+        shown.close()
     with _timing(timed, "writing"):
         classifier.save(path)
     meanings = classifier.metadata.meanings

@@ -21,6 +21,7 @@ from hyperclip.export.import_weights import weights_of
 from hyperclip.export.imported import ImportedClip
 from hyperclip.models.imported_folder import WEIGHTS
 from hyperclip.runtime.specialize import Model
+from hyperclip.runtime.texts import check_templates
 
 __all__ = ["SOURCES", "import_clip", "load_source", "write_imported"]
 
@@ -115,6 +116,7 @@ def import_clip(
     on_progress(f"loading {source}")
     clip = load_source(source, weights=weights)
     if templates:
+        check_templates(templates)
         clip = dataclasses.replace(clip, text=dataclasses.replace(clip.text, templates=templates))
     if licence or commercial_use:
         card = dataclasses.replace(
@@ -134,10 +136,10 @@ def write_imported(
 ) -> tuple[Manifest, Agreement]:  # fmt: skip
     """Write a loaded CLIP as a model folder, after comparing; see `import_clip`."""
     check_sizes(clip)
+    compared, what = comparison_pictures(pictures)
     on_progress("exporting both towers")
     manifest = _manifest(clip)
     files = {**clip_to_onnx(clip), "tokenizer.json": clip.tokenizer_json}
-    compared, what = comparison_pictures(pictures)
     model = Model(Bundle(folder=out, manifest=manifest, files=files))
     agreement = check_answers(clip, model, compared, on_progress=on_progress)
     files["README.md"] = _readme(clip, agreement, what).encode()

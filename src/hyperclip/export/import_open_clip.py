@@ -218,10 +218,15 @@ def _build(open_clip: Any, name: str, *, tag: str | None, settings: dict[str, An
         raise
     except Exception as error:  # of the network, the hub, the file and the library
         reason = " ".join(str(error).split())[:200]
-        what = f"The weights {tag!r} of {name} cannot be loaded" if tag else f"{name} cannot be built"
+        reason = f"{type(error).__name__}: {reason}"
+        if tag is None:
+            raise InputError(
+                f"{name} cannot be built ({reason}); expected a configuration that open_clip reads; "
+                "correct it."
+            ) from error
         raise InputError(
-            f"{what} ({type(error).__name__}: {reason}); expected a network that lets downloads pass, or a "
-            "local copy; download the file elsewhere and give it with --weights."
+            f"The weights {tag!r} of {name} cannot be loaded ({reason}); expected a network that lets "
+            "downloads pass, or a local copy; download the file elsewhere and give it with --weights."
         ) from error
 
 

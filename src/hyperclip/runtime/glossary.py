@@ -62,7 +62,7 @@ class Glossary:
         return self._tables.vectors()
 
     def words_only(self) -> "Glossary":
-        """Return the same glossary without vectors: for another text encoder, which reads meanings as texts."""
+        """Return the same glossary without vectors: another text encoder reads meanings as texts."""
         return Glossary(dataclasses.replace(self._tables, class_vectors=None))
 
     @property
