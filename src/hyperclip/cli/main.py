@@ -17,6 +17,7 @@ __all__ = ["build_app", "main"]
 
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
+    from hyperclip.cli.compress import compress
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.export import export
     from hyperclip.cli.inspect import inspect
@@ -29,6 +30,7 @@ def build_app() -> typer.Typer:
         "specialize": specialize,
         "predict": predict,
         "evaluate": evaluate,
+        "compress": compress,
         "inspect": inspect,
         "list": list_models,
         "train": train,

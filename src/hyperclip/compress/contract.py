@@ -1,11 +1,12 @@
 """What every way of making a model smaller has in common: a model and data in, a model and a report out.
 
-A method is one file with a frozen config dataclass and a function ``compress(model, data, config)``,
-one test file, and one row of `METHODS`. The model that comes in is never changed. Modules are imported
-when their method is used, so that pruning a file loads no PyTorch.
+A method is one file with a frozen config dataclass and a function
+``compress(model, data, config, *, on_progress)``, one test file, and one row of `METHODS`. The model that
+comes in is never changed. Modules are imported when their method is used, so that pruning a file loads no
+PyTorch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,13 +17,23 @@ import numpy.typing as npt
 from hyperclip.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hyperclip.bundle.read import Bundle
     from hyperclip.runtime.classifier import Classifier
     from hyperclip.runtime.preprocess import ImageSource
 
-__all__ = ["METHODS", "CompressionData", "Layer", "Method", "MethodReport", "compress", "method"]
+__all__ = [
+    "METHODS",
+    "CompressionData",
+    "Layer",
+    "Method",
+    "MethodReport",
+    "OnProgress",
+    "compress",
+    "method",
+]
+
+OnProgress = Callable[[int, int, str], None]
+"""Called now and then with steps done, steps in all, and what a step is, in the plural."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +51,15 @@ class CompressionData:
         What `target` points into.
     texts : tuple of str
         What the text encoder of a bundle is calibrated on.
+    image_size_px : int, optional
+        Side of the square that the encoder of a bundle sees; by default the bundle's own.
     """
 
     images: "tuple[ImageSource, ...]" = ()
     target: npt.NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    image_size_px: int | None = None
 
     def __post_init__(self) -> None:
         if self.target is not None and np.shape(self.target) != (len(self.images),):
@@ -133,7 +147,7 @@ class MethodReport:
 class Method:
     """One row of the table of methods."""
 
-    module: str  # holds `compress(model, data, config)`
+    module: str  # holds `compress(model, data, config, *, on_progress)`
     config: str  # name of the frozen dataclass in it whose fields are the method's settings
     summary: str  # one line for --help and the documentation
     options: tuple[str, ...]  # command line options beyond the model that set fields of that name
@@ -161,7 +175,7 @@ METHODS: dict[str, Method] = {
 class _Loaded(NamedTuple):
     """The two things in a method's module."""
 
-    compress: "Callable[[Any, CompressionData, Any], tuple[Any, MethodReport]]"
+    compress: Callable[..., tuple[Any, MethodReport]]
     config: type[Any]
 
 
@@ -177,7 +191,11 @@ def method(name: str) -> _Loaded:
 
 
 def compress(
-    model: "Classifier | Bundle", data: CompressionData, config: Any
+    model: "Classifier | Bundle",
+    data: CompressionData,
+    config: Any,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> "tuple[Classifier | Bundle, MethodReport]":
     """Make a model smaller with the method that the config belongs to.
 
@@ -189,6 +207,8 @@ def compress(
         May be empty where the method needs none.
     config : object
         An instance of the config class of one of `METHODS`, such as `WandaConfig`.
+    on_progress : callable, optional
+        See `OnProgress`.
 
     Returns
     -------
@@ -205,7 +225,10 @@ def compress(
     """
     for name, row in METHODS.items():
         if type(config).__module__ == row.module and type(config).__name__ == row.config:
-            result: tuple[Classifier | Bundle, MethodReport] = method(name).compress(model, data, config)
+            run = method(name).compress
+            result: tuple[Classifier | Bundle, MethodReport] = run(
+                model, data, config, on_progress=on_progress
+            )
             return result
     raise InputError(
         f"The config is a {type(config).__name__}; expected one of "

@@ -1,0 +1,114 @@
+"""One call from a model and a folder of pictures to a smaller model that has been judged."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hyperclip.bundle.read import Bundle
+from hyperclip.compress.contract import CompressionData, MethodReport, OnProgress, compress
+from hyperclip.compress.data import MAX_CALIBRATION_IMAGES, Pictures, divide, glossary_texts, read_pictures
+from hyperclip.compress.measure import Comparison, compare
+from hyperclip.evaluate.accuracy import match_names
+from hyperclip.evaluate.corruptions import CORRUPTIONS, FIVE_CORRUPTIONS
+from hyperclip.runtime.classifier import Classifier
+from hyperclip.runtime.names import same_name_key
+
+__all__ = ["Compressed", "compress_and_measure"]
+
+MAX_CORRUPTED = 100  # pictures that each corruption is put on, unless all are
+
+
+class Compressed(NamedTuple):
+    """A smaller model, what was done to it, and what came of it."""
+
+    model: Classifier | Bundle
+    report: MethodReport
+    comparison: Comparison
+
+
+def compress_and_measure(
+    model: Classifier | Bundle,
+    config: Any,
+    pictures: str | Path | None,
+    *,
+    full: bool = False,
+    seed: int = 0,
+    on_progress: OnProgress | None = None,
+    on_remark: Callable[[str], None] | None = None,
+) -> Compressed:
+    """Make a model smaller on some of the pictures and judge it on the others.
+
+    Parameters
+    ----------
+    model : Classifier or Bundle
+        Not changed.
+    config : object
+        As in `hyperclip.compress.contract.compress`.
+    pictures : str, Path or None
+        A labeled data set, or pictures without labels; None to calibrate and judge on nothing.
+    full : bool
+        Judge by fifteen corruptions of all pictures, not by five of at most 100.
+    seed : int
+        Decides which pictures serve for what.
+    on_progress : callable, optional
+        See `hyperclip.compress.contract.OnProgress`.
+    on_remark : callable, optional
+        Called with sentences that a user should read.
+
+    Returns
+    -------
+    Compressed
+
+    Raises
+    ------
+    InputError
+        If pictures are missing or unreadable, or some but not all labels are classes of the classifier.
+    BundleError
+        If the model is damaged.
+    """
+    rng = np.random.default_rng(seed)
+    calibration: Pictures | None = None
+    judged: Pictures | None = None
+    if pictures is not None:
+        found, train = read_pictures(pictures)
+        usable = _with_usable_labels(found, model)
+        if usable is not found and on_remark is not None:
+            on_remark("No label is a class of the classifier, so the pictures count as unlabeled.")
+        if usable is not found and train is not None:
+            train = _unlabeled(train)
+        calibration, judged = divide(usable, train=train, n_calibration=MAX_CALIBRATION_IMAGES, rng=rng)
+    data = CompressionData(
+        images=() if calibration is None else calibration.images,
+        target=None if calibration is None else calibration.target,
+        class_names=() if calibration is None else calibration.class_names,
+        texts=() if isinstance(model, Classifier) else glossary_texts(model, rng=rng),
+    )
+    smaller, report = compress(model, data, config, on_progress=on_progress)
+    comparison = compare(
+        model,
+        smaller,
+        judged,
+        corruptions=tuple(CORRUPTIONS) if full else FIVE_CORRUPTIONS,
+        n_corrupted=None if full else MAX_CORRUPTED,
+        rng=rng,
+        on_progress=on_progress,
+    )
+    return Compressed(smaller, report, comparison)
+
+
+def _with_usable_labels(pictures: Pictures, model: Classifier | Bundle) -> Pictures:
+    """Leave labels aside where none of them is a class of the classifier; some but not all is an error."""
+    if not isinstance(model, Classifier) or pictures.target is None:
+        return pictures
+    known = {same_name_key(name) for name in model.metadata.class_names}
+    if not any(same_name_key(name) in known for name in pictures.class_names):
+        return _unlabeled(pictures)
+    match_names(pictures.class_names, model.metadata.class_names)
+    return pictures
+
+
+def _unlabeled(pictures: Pictures) -> Pictures:
+    return dataclasses.replace(pictures, target=None, class_names=())
