@@ -68,7 +68,8 @@ RULES = {
     "train": rule("models losses data evaluate bundle errors", f"{WORKSHOP} numpy", "matplotlib"),
     "adapt": rule("bundle runtime evaluate errors", "numpy sklearn", "torch train models losses data"),
     "compress": rule(
-        "bundle runtime evaluate errors", "numpy onnx onnxruntime",
+        "bundle runtime evaluate errors",
+        "numpy onnx onnxruntime",
         "torch safetensors transformers matplotlib jinja2 train models losses data",
     ),
     "export": rule("models bundle runtime errors", f"{WORKSHOP} numpy onnx pyarrow tokenizers"),

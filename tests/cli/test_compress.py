@@ -162,3 +162,21 @@ def test_an_unreadable_picture_is_named(run, classifier_file: Path, photos: Path
     (photos / "bad.png").write_bytes(b"junk")
     outcome = run("compress", "pets.onnx", "--data", photos, "-o", "small.onnx")
     assert_one_sentence(outcome, "bad.png")
+
+
+@pytest.mark.torch
+def test_a_transformer_folder_gives_a_transformer_folder(run, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tiny_transformer import TEXTS, write_model
+
+    write_model("gpt2", tmp_path / "gpt2")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    outcome = run("compress", "gpt2", "--data", "texts.txt", "--sparsity", "0.5", "-o", "thin", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_texts"] == 20
+    assert 0 <= value["agreement"] <= 1
+    assert any(note.startswith("Perplexity on 20 texts") for note in value["notes"])
+    assert Path("thin/model.safetensors").stat().st_size == Path("gpt2/model.safetensors").stat().st_size
+    assert Path("thin/tokenizer.json").exists()
+    assert Path("thin.report.html").exists()
