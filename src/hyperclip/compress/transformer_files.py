@@ -76,6 +76,7 @@ def load_transformer(folder: str | Path) -> Transformer:
         ) from error
     options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
+        transformers.utils.logging.disable_progress_bar()  # ours is shown instead
         config = transformers.AutoConfig.from_pretrained(folder, **options)
         name = (config.architectures or [""])[0]
         if config.is_encoder_decoder:
