@@ -17,6 +17,7 @@ from benchmarks.wanda.arms import LEVELS, METHODS, Arm, arms, measured
 from benchmarks.wanda.tables import draw, tables
 
 N_PHOTOS = 500
+PICTURE = "docs/concepts/zeros-levels.png"
 
 
 def main() -> None:
@@ -63,8 +64,8 @@ def main() -> None:
     )  # fmt: skip
     results = read_newest(REPOSITORY / "benchmarks" / "wanda" / "results")
     if options.limit is None and options.out is None and results is not None:
-        draw(results, REPOSITORY / "benchmarks" / "wanda" / "levels.png")
-        say("drew levels.png")
+        draw(results, REPOSITORY / PICTURE)
+        say(f"drew {PICTURE}")
 
 
 def _run(todo: list[Arm], side: Any, options: Any, cache: Path | None) -> list[dict[str, Any]]:
