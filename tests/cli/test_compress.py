@@ -180,3 +180,44 @@ def test_a_transformer_folder_gives_a_transformer_folder(run, tmp_path: Path) ->
     assert Path("thin/model.safetensors").stat().st_size == Path("gpt2/model.safetensors").stat().st_size
     assert Path("thin/tokenizer.json").exists()
     assert Path("thin.report.html").exists()
+
+
+def test_one_picture_calibrates_and_nothing_is_left_to_judge_by(
+    run, classifier_file: Path, tmp_path: Path
+) -> None:
+    save_pictures(tmp_path / "one" / "cat", ["1.png"])
+    outcome = run("compress", "pets.onnx", "--data", "one", "-o", "small.onnx", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_images"] == 1
+    assert value["n_images"] == 0
+    assert value["agreement"] is None
+    assert value["has_labels"] is False
+
+
+def test_duplicates_are_pictures_like_others(run, classifier_file: Path, tmp_path: Path) -> None:
+    import shutil
+
+    save_pictures(tmp_path / "same", ["1.png"])
+    for number in range(2, 7):
+        shutil.copy(tmp_path / "same" / "1.png", tmp_path / "same" / f"{number}.png")
+    outcome = run("compress", "pets.onnx", "--data", "same", "-o", "small.onnx", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_images"] == 3
+    assert value["n_images"] == 3
+    assert value["agreement"] in (0.0, 1.0)
+
+
+def test_a_summary_is_printed_without_json(run, classifier_file: Path, labeled: Path) -> None:
+    outcome = run("compress", "pets.onnx", "--data", labeled, "-o", "small.onnx")
+    for words in (
+        "Wrote small.onnx.",
+        "(gzip)",
+        "of all weights",
+        "of before",
+        "accuracy",
+        "same answer",
+        "5 kinds",
+    ):
+        assert words in outcome.stdout

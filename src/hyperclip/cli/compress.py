@@ -216,10 +216,10 @@ def _print(comparison: "Comparison", output: Path, paths: dict[str, Path]) -> No
     show(f"zeros            {zeros:.1%} of all weights")
     show(f"time             {latency.ratio:.2f} of before  ({latency.low:.2f} to {latency.high:.2f})")
     if before.accuracy is not None and after.accuracy is not None:
-        judged = f"({comparison.n_images} pictures)"
+        judged = f"({comparison.n_images} {comparison.unit})"
         show(f"accuracy         {before.accuracy:.3f} -> {after.accuracy:.3f}  {judged}")
     if comparison.agreement is not None:
-        show(f"same answer      {comparison.agreement:.3f} of the pictures")
+        show(f"same answer      {comparison.agreement:.3f} of the {comparison.unit}")
     if before.mean_corrupted is not None and after.mean_corrupted is not None:
         what = "corrupted        " if comparison.has_labels else "same, corrupted  "
         start = f"{before.mean_corrupted:.3f} -> " if comparison.has_labels else ""

@@ -98,6 +98,8 @@ class Comparison:
         Of the corruptions.
     has_labels : bool
         Whether `corrupted` is accuracy; else it is agreement.
+    unit : str
+        What `n_images` counts: pictures, or texts of a transformer.
     """
 
     before: Side
@@ -108,6 +110,7 @@ class Comparison:
     n_corrupted: int = 0
     severity: int = 3
     has_labels: bool = False
+    unit: str = "pictures"
 
     def to_values(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
@@ -173,7 +176,7 @@ def compare(
     InputError
         If a picture cannot be read, or labels and classes do not meet by name.
     """
-    has_labels = pictures is not None and pictures.target is not None
+    has_labels = pictures is not None and len(pictures) > 0 and pictures.target is not None
     names = pictures.class_names if pictures is not None else ()
     both = as_classifiers(before, after, names, image_size_px=image_size_px)
     sides: list[dict[str, Any]] = [

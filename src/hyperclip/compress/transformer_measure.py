@@ -137,6 +137,7 @@ def compare_transformers(
         latency=alternating_times(call(before), call(after), n_rounds=N_ROUNDS),
         agreement=agreement,
         n_images=len(texts),
+        unit="texts",
     )
     return comparison, tuple(notes)
 
