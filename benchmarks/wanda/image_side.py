@@ -31,9 +31,12 @@ class ImageSide:
         Folder of the data sets.
     limit : int or None
         Only so many test pictures.
+    n_calibration : int
+        Pictures that each arm looks at.
     """
 
-    def __init__(self, data: Path, *, limit: int | None) -> None:
+    def __init__(self, data: Path, *, limit: int | None, n_calibration: int = N_CALIBRATION) -> None:
+        self._n_calibration = n_calibration
         labeled = open_labeled(data / "caltech101" / "test.parquet")
         step = 1 if limit is None else max(1, len(labeled) // limit)
         items = list(itertools.islice(labeled, 0, None, step))
@@ -71,7 +74,7 @@ class ImageSide:
 
     def measure(self, arm: Arm) -> dict[str, Any]:
         """Prune and judge."""
-        order = np.random.default_rng(arm.seed).permutation(len(self._calibration))[:N_CALIBRATION]
+        order = np.random.default_rng(arm.seed).permutation(len(self._calibration))[: self._n_calibration]
         images = tuple(self._calibration[i] for i in order)
         pruned, report = compress(self._dense, CompressionData(images=images), arm.config())
         assert isinstance(pruned, Classifier)

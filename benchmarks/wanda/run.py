@@ -1,6 +1,7 @@
 """Wanda beside magnitude without retraining, each with the same repair.
 
     python -m benchmarks.wanda.run image
+    python -m benchmarks.wanda.run calibration
     python -m benchmarks.wanda.run text
     python -m benchmarks.wanda.run minilm
     python -m benchmarks.wanda.run causal
@@ -17,13 +18,16 @@ from benchmarks.wanda.arms import LEVELS, METHODS, Arm, arms, measured
 from benchmarks.wanda.tables import draw, tables
 
 N_PHOTOS = 500
+N_PICTURES = (8, 32, 128, 512)
 PICTURE = "docs/concepts/zeros-levels.png"
 
 
 def main() -> None:
     """Command line of the benchmark."""
     parser = make_parser(__doc__)
-    parser.add_argument("part", choices=["image", "text", "minilm", "causal"], help="what is pruned")
+    parser.add_argument(
+        "part", choices=["image", "calibration", "text", "minilm", "causal"], help="what is pruned"
+    )
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of the data sets")
     parser.add_argument("--cache", type=Path, help="existing folder to go on from after an interruption")
     options = parser.parse_args()
@@ -38,6 +42,17 @@ def main() -> None:
         todo = arms("moments", side_repair="none", side_levels=("50 %", "60 %"))
         todo += [Arm("wanda", "50 %", "mean"), Arm("magnitude", "50 %", "mean")]
         metrics = {"dense": image.dense(), "arms": _run(todo, image, options, cache)}
+    elif options.part == "calibration":
+        from benchmarks.wanda.image_side import ImageSide
+
+        config = {"n_calibration": N_PICTURES}
+        todo = [Arm("wanda", "50 %", "moments", seed=seed) for seed in range(3)]
+        metrics = {
+            str(n): _run(
+                todo, ImageSide(options.data, limit=options.limit, n_calibration=n), options, cache, n
+            )
+            for n in N_PICTURES
+        }
     elif options.part == "causal":
         from benchmarks.wanda.causal_side import N_CALIBRATION as N_TEXTS
         from benchmarks.wanda.causal_side import CausalModel
@@ -68,9 +83,12 @@ def main() -> None:
         say(f"drew {PICTURE}")
 
 
-def _run(todo: list[Arm], side: Any, options: Any, cache: Path | None) -> list[dict[str, Any]]:
-    """Measure the arms, or the first two in a quick try."""
-    return measured(todo if options.limit is None else todo[:2], side.measure, what=options.part, cache=cache)
+def _run(
+    todo: list[Arm], side: Any, options: Any, cache: Path | None, n: int | None = None
+) -> list[dict[str, Any]]:
+    """Measure the arms, or the first two in a quick try; `n` tells series of one part apart."""
+    what = options.part if n is None else f"{options.part}-{n}"
+    return measured(todo if options.limit is None else todo[:2], side.measure, what=what, cache=cache)
 
 
 if __name__ == "__main__":

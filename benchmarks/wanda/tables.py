@@ -33,6 +33,12 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
             made[f"{part}_variations"] = _variations(metrics[part], figure, repair)
     if "image" in metrics:
         made["bytes"] = _bytes(metrics["image"])
+    if "calibration" in metrics:
+        rows = [
+            [n, _spread(arms, "acc1"), _spread(arms, "agreement")]
+            for n, arms in metrics["calibration"].items()
+        ]
+        made["calibration"] = markdown_table(["pictures", "accuracy, %", "same answer as dense, %"], rows)
     if "causal" in metrics:
         made["causal"] = _causal(metrics["causal"])
     return made
