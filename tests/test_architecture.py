@@ -30,6 +30,7 @@ WORKSHOP_PACKAGES = {  # what the extra `train` brings
     "tensorboard",
     "timm",
     "torch",
+    "torch_pruning",
     "torchvision",
     "transformers",
     "webdataset",
@@ -72,7 +73,11 @@ RULES = {
         "numpy onnx onnxruntime",
         "torch safetensors transformers matplotlib jinja2 train models losses data",
     ),
-    "export": rule("models bundle runtime errors", f"{WORKSHOP} numpy onnx pyarrow tokenizers"),
+    "export": rule(
+        "models bundle runtime errors",
+        f"{WORKSHOP} numpy onnx PIL pyarrow tokenizers",
+        "open_clip huggingface_hub sentencepiece skimage",
+    ),
     "cli": rule("errors", "typer", "rich"),
 }
 # The package itself hands out names of the runtime without importing it, and commands import anything

@@ -24,6 +24,7 @@ from hyperclip.export.onnx_specializer import specializer_to_onnx
 from hyperclip.export.parity import check_parity
 from hyperclip.export.text_side import TextSide, shared_text_side
 from hyperclip.models import HyperCLIP, HyperCLIPConfig, mix_weights
+from hyperclip.models.channel_removal import shrink_to
 from hyperclip.runtime.tokenizer import TextTokenizer
 from hyperclip.train.class_texts import load_text_encoder, text_spec
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
@@ -118,6 +119,7 @@ def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextT
     encoder, tokenizer = load_text_encoder(text_run)
     model = HyperCLIP(config, text_encoder=encoder)
     start = None if trained_share == 1.0 else copy.deepcopy(model.image_encoder)
+    shrink_to(model, state)  # where channels were removed
     model.load_state_dict(state)
     if start is not None:
         mix_weights(model.image_encoder, start, share=trained_share)

@@ -7,6 +7,7 @@ Legend: n texts, T tokens, C classes, E text dim, D embedding dim, P generated p
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from hyperclip.errors import BundleError
 from hyperclip.export.onnx_encoder import IR_VERSION, OPSET, torch_to_onnx
 from hyperclip.models import HyperCLIP
 
-__all__ = ["specializer_to_onnx"]
+__all__ = ["join_parts", "specializer_to_onnx"]
 
 _FLOAT, _INT = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 
@@ -97,7 +98,7 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
         outputs=["head", "bias", "generated"],
         dynamic=({0: classes},),
     )
-    return _join(text, rest, half=half)
+    return join_parts(text, rest, half=half)
 
 
 def _mean_by_class() -> list[onnx.NodeProto]:
@@ -117,7 +118,22 @@ def _mean_by_class() -> list[onnx.NodeProto]:
     ]
 
 
-def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
+def join_parts(
+    text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool | Callable[[np.ndarray[Any, Any]], bool]
+) -> bytes:
+    """Join the text part and the class part with the mean by class between them.
+
+    Parameters
+    ----------
+    text : onnx.ModelProto
+        ``token_ids`` and ``mask`` to ``row_text``.
+    rest : onnx.ModelProto
+        ``class_text`` to ``head``, ``bias`` and ``generated``.
+    half : bool or callable
+        Store weights in fewer bits, as `specializer_to_onnx` says; or: store those in float16 of which the
+        callable says so, and no others.
+    """
+    chosen, half = (half, False) if callable(half) else ((lambda array: False), half)
     text_nodes, text_constants = _parts(text, "text/", {"token_ids", "mask", "row_text"})
     rest_nodes, rest_constants = _parts(rest, "class/", {"class_text", "head", "bias", "generated"})
     if half:
@@ -133,10 +149,10 @@ def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
                 helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]),
             ]
         elif (
-            half
-            and array.dtype == np.float32
+            array.dtype == np.float32
             and array.size > 1024
             and not name.endswith((".row_scale", "/base"))
+            and (half or chosen(array))
         ):
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
             nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=_FLOAT))

@@ -187,6 +187,24 @@ class ImageEncoder(nn.Module):
         for norm in self.norms():
             norm.are_statistics_frozen = frozen
 
+    def refresh_layout(self) -> None:
+        """Give the generated parameters new sizes and places after channels were removed."""
+        offset = 0
+        layout: list[tuple[str, int, int]] = []
+        for name, _, _ in self.layout:
+            layer = self.trunk.get_submodule(name.rpartition(".")[0])
+            if isinstance(layer, ConditionedNorm):
+                size = layer.n_channels
+                if name.endswith(".scale"):
+                    layer.offset = offset
+            else:
+                assert isinstance(layer, ConditionedPointwise)
+                size, layer.offset = layer.weight.numel(), offset
+            layout.append((name, size, offset))
+            offset += size
+        self.layout, self.n_generated = layout, offset
+        self.n_norm_parameters = sum(size for name, size, _ in layout if name.endswith((".scale", ".shift")))
+
     def pointwise(self) -> list[ConditionedPointwise]:
         """All convolutions with generated weights, in the order of the layout."""
         return [module for module in self.modules() if isinstance(module, ConditionedPointwise)]

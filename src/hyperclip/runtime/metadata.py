@@ -18,12 +18,14 @@ from hyperclip.bundle.strict import (
     take_fields,
 )
 from hyperclip.errors import BundleError
+from hyperclip.runtime.adaptation import Adaptation
 from hyperclip.runtime.assemble import METADATA_PREFIX
 from hyperclip.runtime.names import MAX_CLASSES, MAX_TEXT_CHARS
 
-__all__ = ["ClassMeaning", "HeadInfo", "Licence", "Metadata", "ModelInfo"]
+__all__ = ["ADAPTED", "ClassMeaning", "HeadInfo", "Licence", "Metadata", "ModelInfo"]
 
 FORMAT_VERSION = 1
+ADAPTED = "adapted"  # kind of a head that was fitted to pictures and reads more than a matrix
 MAX_VALUE_BYTES = 64 * 2**20
 
 
@@ -47,12 +49,12 @@ class ClassMeaning:
 class HeadInfo:
     """How the file makes logits, and what turns them into probabilities."""
 
-    kind: str  # one of HEAD_KINDS
+    kind: str  # one of HEAD_KINDS, or ADAPTED
     activation: str  # "softmax" or "sigmoid"
     dim: int  # width of the embedding
 
     def __post_init__(self) -> None:
-        check_choice(self.kind, where="head.kind", choices=HEAD_KINDS)
+        check_choice(self.kind, where="head.kind", choices=(*HEAD_KINDS, ADAPTED))
         check_choice(self.activation, where="head.activation", choices=("softmax", "sigmoid"))
         check_integer(self.dim, where="head.dim", low=1, high=65536)
 
@@ -115,6 +117,8 @@ class Metadata:
         Terms and origin.
     producer : str
         Program and version that wrote the file.
+    adaptation : Adaptation or None
+        How the head was fitted to pictures; None where it comes from names alone.
     fingerprint : str or None
         SHA-256 of the file with this entry empty; set by reading, not part of what is written.
     """
@@ -130,6 +134,7 @@ class Metadata:
     model: ModelInfo
     licence: Licence
     producer: str
+    adaptation: Adaptation | None = None
     fingerprint: str | None = None
 
     def __post_init__(self) -> None:
@@ -154,6 +159,8 @@ class Metadata:
         """Return key (without prefix) to JSON value, as `hyperclip.runtime.assemble.stamp` writes them."""
         values = dataclasses.asdict(self)
         del values["fingerprint"]
+        if self.adaptation is None:
+            del values["adaptation"]
         values["calibration"] = {"temperature": values.pop("temperature")}
         return {"format_version": FORMAT_VERSION, **values}
 
@@ -210,7 +217,9 @@ class Metadata:
                         "head": _as_head,
                         "model": _as_model,
                         "licence": _as_licence,
+                        "adaptation": Adaptation.from_json,
                     },
+                    optional=("adaptation",),
                 )
             )
         except BundleError as error:

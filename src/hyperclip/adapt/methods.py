@@ -1,0 +1,20 @@
+"""The table of methods: a name to the class that does it. scikit-learn."""
+
+from collections.abc import Mapping
+
+from hyperclip.adapt.adapter import Adapter
+from hyperclip.adapt.gda import GDA
+from hyperclip.adapt.linear_probe import LinearProbe
+from hyperclip.adapt.prototype import Prototype
+from hyperclip.adapt.wise import Wise
+from hyperclip.adapt.zero_shot import ZeroShot
+
+__all__ = ["METHODS"]
+
+METHODS: Mapping[str, type[Adapter]] = {
+    "zero_shot": ZeroShot,
+    "prototype": Prototype,
+    "linear_probe": LinearProbe,
+    "gda": GDA,
+    "wise": Wise,
+}

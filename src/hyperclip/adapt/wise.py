@@ -1,0 +1,63 @@
+"""Interpolation between the zero-shot head and the linear probe. scikit-learn."""
+
+from hyperclip.adapt.adapter import Adapter
+from hyperclip.adapt.linear_probe import STRENGTHS, logistic_heads
+from hyperclip.adapt.shots import Head, Prior, Shots
+
+__all__ = ["SHARES", "Wise"]
+
+SHARES = (0.25, 0.5, 0.75)
+DEFAULT_SHARE = 1
+DEFAULT_STRENGTH = 1
+
+
+class Wise(Adapter):
+    """``(1 - share) * zero_shot + share * linear_probe``.
+
+    Parameters
+    ----------
+    prior : Prior
+        The zero-shot head.
+    features : {"raw", "unit", "centered_unit"}
+        What to read of an embedding.
+    shares : tuple of float
+        Of the linear probe, in [0, 1]; cross-validation chooses. Where it cannot, the middle one.
+    strengths : tuple of float
+        Inverse penalties of the linear probe, chosen likewise.
+    balance : bool
+        Whether every class weighs the same, however many pictures it has.
+
+    References
+    ----------
+    M. Wortsman and others, "Robust fine-tuning of zero-shot models", arXiv 2109.01903: the case of a
+    linear classifier.
+    """
+
+    name = "wise"
+    needs_prior = True
+
+    def __init__(
+        self,
+        prior: Prior | None = None,
+        features: str = "raw",
+        shares: tuple[float, ...] = SHARES,
+        strengths: tuple[float, ...] = STRENGTHS,
+        balance: bool = True,
+    ) -> None:
+        self.prior = prior
+        self.features = features
+        self.shares = shares
+        self.strengths = strengths
+        self.balance = balance
+
+    def _heads(self, shots: Shots) -> list[Head]:
+        probes = logistic_heads(shots, self.strengths, balance=self.balance)
+        return [
+            probe.mixed(share, settings=(("share", share), *probe.settings))
+            for share in self.shares
+            for probe in probes
+        ]
+
+    def _default(self) -> int:
+        share = min(DEFAULT_SHARE, len(self.shares) - 1)
+        return share * len(self.strengths) + min(DEFAULT_STRENGTH, len(self.strengths) - 1)
