@@ -175,6 +175,8 @@ def test_a_transformer_folder_gives_a_transformer_folder(run, tmp_path: Path) ->
     assert outcome.code == 0, outcome.stderr
     value = json.loads(outcome.stdout)
     assert value["n_calibration_texts"] == 20
+    assert value["settings"]["repair"] == "none"  # as in the paper
+    assert value["unit"] == "texts"
     assert 0 <= value["agreement"] <= 1
     assert any(note.startswith("Perplexity on 20 texts") for note in value["notes"])
     assert Path("thin/model.safetensors").stat().st_size == Path("gpt2/model.safetensors").stat().st_size

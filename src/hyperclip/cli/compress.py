@@ -86,7 +86,9 @@ def compress(
     steps = _Steps()
     try:
         if model is None:
-            result = compress_transformer(model_or_file, config, data, seed=SEED, on_progress=steps.tell)
+            result = compress_transformer(
+                model_or_file, _as_in_the_paper(config), data, seed=SEED, on_progress=steps.tell
+            )
         else:
             result = compress_and_measure(
                 model, config, data, full=full, seed=SEED, on_progress=steps.tell, on_remark=say
@@ -127,6 +129,20 @@ def _config(method_name: str, given: dict[str, object]) -> Any:
             f"{', '.join('--' + name for name in METHODS[method_name].options)}; leave it out."
         )
     return config(**wanted)
+
+
+def _as_in_the_paper(config: Any) -> Any:
+    """Leave out the repair, which transformers do not need; refuse methods that do not know them."""
+    import dataclasses
+
+    from hyperclip.compress.settings import PruneConfig
+
+    if not isinstance(config, PruneConfig):
+        raise InputError(
+            "The model is a Hugging Face transformer; expected the method wanda or magnitude for it; choose "
+            "one of these."
+        )
+    return dataclasses.replace(config, repair="none")
 
 
 def _load(model_or_file: str) -> "Classifier | Bundle":

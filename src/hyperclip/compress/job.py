@@ -138,7 +138,7 @@ def compress_transformer(
     folder : str or Path
         See `hyperclip.compress.transformer_files.load_transformer`.
     config : PruneConfig
-        Of Wanda or magnitude.
+        Of Wanda or magnitude. The paper repairs nothing: ``repair="none"``.
     texts : str, Path or None
         A UTF-8 file with a text a line. At most 128 of them, and at most half, serve for calibration.
     seed : int
