@@ -162,3 +162,64 @@ def test_an_unreadable_picture_is_named(run, classifier_file: Path, photos: Path
     (photos / "bad.png").write_bytes(b"junk")
     outcome = run("compress", "pets.onnx", "--data", photos, "-o", "small.onnx")
     assert_one_sentence(outcome, "bad.png")
+
+
+@pytest.mark.torch
+def test_a_transformer_folder_gives_a_transformer_folder(run, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    from tiny_transformer import TEXTS, write_model
+
+    write_model("gpt2", tmp_path / "gpt2")
+    (tmp_path / "texts.txt").write_text("\n".join(TEXTS), encoding="utf-8")
+    outcome = run("compress", "gpt2", "--data", "texts.txt", "--sparsity", "0.5", "-o", "thin", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_texts"] == 20
+    assert value["settings"]["repair"] == "none"  # as in the paper
+    assert value["unit"] == "texts"
+    assert 0 <= value["agreement"] <= 1
+    assert any(note.startswith("Perplexity on 20 texts") for note in value["notes"])
+    assert Path("thin/model.safetensors").stat().st_size == Path("gpt2/model.safetensors").stat().st_size
+    assert Path("thin/tokenizer.json").exists()
+    assert Path("thin.report.html").exists()
+
+
+def test_one_picture_calibrates_and_nothing_is_left_to_judge_by(
+    run, classifier_file: Path, tmp_path: Path
+) -> None:
+    save_pictures(tmp_path / "one" / "cat", ["1.png"])
+    outcome = run("compress", "pets.onnx", "--data", "one", "-o", "small.onnx", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_images"] == 1
+    assert value["n_images"] == 0
+    assert value["agreement"] is None
+    assert value["has_labels"] is False
+
+
+def test_duplicates_are_pictures_like_others(run, classifier_file: Path, tmp_path: Path) -> None:
+    import shutil
+
+    save_pictures(tmp_path / "same", ["1.png"])
+    for number in range(2, 7):
+        shutil.copy(tmp_path / "same" / "1.png", tmp_path / "same" / f"{number}.png")
+    outcome = run("compress", "pets.onnx", "--data", "same", "-o", "small.onnx", "--json")
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["n_calibration_images"] == 3
+    assert value["n_images"] == 3
+    assert value["agreement"] in (0.0, 1.0)
+
+
+def test_a_summary_is_printed_without_json(run, classifier_file: Path, labeled: Path) -> None:
+    outcome = run("compress", "pets.onnx", "--data", labeled, "-o", "small.onnx")
+    for words in (
+        "Wrote small.onnx.",
+        "(gzip)",
+        "of all weights",
+        "of before",
+        "accuracy",
+        "same answer",
+        "5 kinds",
+    ):
+        assert words in outcome.stdout

@@ -11,6 +11,7 @@ from hyperclip.errors import InputError
 if TYPE_CHECKING:
     from hyperclip.bundle.read import Bundle
     from hyperclip.compress.measure import Comparison
+    from hyperclip.compress.transformer_files import Transformer
     from hyperclip.runtime.classifier import Classifier
 
 __all__ = ["compress"]
@@ -23,8 +24,8 @@ def compress(
         str,
         typer.Argument(
             metavar="MODEL_OR_FILE",
-            help="A classifier file, which gives a classifier file; or a model's name or folder, which gives "
-            "a model folder.",
+            help="A classifier file, which gives a classifier file; a model's name or folder, which gives a "
+            "model folder; or the folder of a Hugging Face transformer, which gives such a folder.",
             show_default=False,
         ),
     ],
@@ -53,7 +54,8 @@ def compress(
         Path | None,
         typer.Option(
             metavar="DATA",
-            help="Pictures, labeled or not: some to calibrate on, the others to judge the result by.",
+            help="Pictures, labeled or not: some to calibrate on, the others to judge the result by. Of a "
+            "transformer a file with a text a line.",
         ),
     ] = None,
     full: Annotated[
@@ -69,21 +71,28 @@ def compress(
     The input is never touched. Beside the output come a report as .report.json, .report.html and
     .report.png: size, time, accuracy, accuracy on corrupted pictures, layer by layer.
     """
-    from hyperclip.compress.job import compress_and_measure
+    from hyperclip.compress.job import compress_and_measure, compress_transformer
     from hyperclip.compress.report import report_paths, write_report
+    from hyperclip.compress.transformer_files import architecture_of
     from hyperclip.runtime.classifier import Classifier
 
     config = _config(method, {"sparsity": sparsity, "pattern": pattern})
     paths = report_paths(output)
-    model = _load(model_or_file)
+    is_transformer = architecture_of(model_or_file) is not None
+    model = None if is_transformer else _load(model_or_file)
     _check_output(output, model_or_file, is_file=isinstance(model, Classifier))
     if data is None and not (isinstance(model, Classifier) and method == "magnitude"):
         say("Without --data nothing can be calibrated or judged.")
     steps = _Steps()
     try:
-        result = compress_and_measure(
-            model, config, data, full=full, seed=SEED, on_progress=steps.tell, on_remark=say
-        )
+        if model is None:
+            result = compress_transformer(
+                model_or_file, _as_in_the_paper(config), data, seed=SEED, on_progress=steps.tell
+            )
+        else:
+            result = compress_and_measure(
+                model, config, data, full=full, seed=SEED, on_progress=steps.tell, on_remark=say
+            )
     finally:
         steps.close()
     _save(result.model, output)
@@ -120,6 +129,20 @@ def _config(method_name: str, given: dict[str, object]) -> Any:
             f"{', '.join('--' + name for name in METHODS[method_name].options)}; leave it out."
         )
     return config(**wanted)
+
+
+def _as_in_the_paper(config: Any) -> Any:
+    """Leave out the repair, which transformers do not need; refuse methods that do not know them."""
+    import dataclasses
+
+    from hyperclip.compress.settings import PruneConfig
+
+    if not isinstance(config, PruneConfig):
+        raise InputError(
+            "The model is a Hugging Face transformer; expected the method wanda or magnitude for it; choose "
+            "one of these."
+        )
+    return dataclasses.replace(config, repair="none")
 
 
 def _load(model_or_file: str) -> "Classifier | Bundle":
@@ -184,15 +207,19 @@ class _Steps:
             self._progress.close()
 
 
-def _save(model: "Classifier | Bundle", output: Path) -> None:
+def _save(model: "Classifier | Bundle | Transformer", output: Path) -> None:
     """Write the result."""
+    from hyperclip.bundle.read import Bundle
     from hyperclip.compress.rewrite import save_bundle
+    from hyperclip.compress.transformer_files import save_transformer
     from hyperclip.runtime.classifier import Classifier
 
     if isinstance(model, Classifier):
         model.save(output)
-    else:
+    elif isinstance(model, Bundle):
         save_bundle(model, output)
+    else:
+        save_transformer(model, output)
 
 
 def _print(comparison: "Comparison", output: Path, paths: dict[str, Path]) -> None:
@@ -205,10 +232,10 @@ def _print(comparison: "Comparison", output: Path, paths: dict[str, Path]) -> No
     show(f"zeros            {zeros:.1%} of all weights")
     show(f"time             {latency.ratio:.2f} of before  ({latency.low:.2f} to {latency.high:.2f})")
     if before.accuracy is not None and after.accuracy is not None:
-        judged = f"({comparison.n_images} pictures)"
+        judged = f"({comparison.n_images} {comparison.unit})"
         show(f"accuracy         {before.accuracy:.3f} -> {after.accuracy:.3f}  {judged}")
     if comparison.agreement is not None:
-        show(f"same answer      {comparison.agreement:.3f} of the pictures")
+        show(f"same answer      {comparison.agreement:.3f} of the {comparison.unit}")
     if before.mean_corrupted is not None and after.mean_corrupted is not None:
         what = "corrupted        " if comparison.has_labels else "same, corrupted  "
         start = f"{before.mean_corrupted:.3f} -> " if comparison.has_labels else ""

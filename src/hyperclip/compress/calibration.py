@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hyperclip.bundle.manifest import ImageSpec, Manifest
 from hyperclip.errors import InputError
 from hyperclip.runtime.decode_ahead import decode_batches
+from hyperclip.runtime.preprocess import decode
 from hyperclip.runtime.tokenizer import TextTokenizer
 
 if TYPE_CHECKING:
@@ -62,10 +63,13 @@ def pixel_batches(
 ) -> list[Arrays]:
     """Return pictures as a bundle's encoder reads them: ``images`` float32 (batch, 3, S, S), normalized."""
     mean, std = (np.array(values, np.float32).reshape(1, 3, 1, 1) for values in (spec.mean, spec.std))
-    squares = dataclasses.replace(spec, resize="squash")  # what `decode` gives has been cropped already
     feeds: list[Arrays] = []
-    for batch in picture_batches(images, spec if spec.crop_ratio == 1.0 else squares, batch_size=batch_size):
-        planes = batch["images"].transpose(0, 3, 1, 2).astype(np.float32) / 255
+    for start in range(0, len(images), batch_size):
+        squares = []
+        for place, image in enumerate(images[start : start + batch_size], start):
+            name = f"Picture {place}" if isinstance(image, bytes | np.ndarray) else None
+            squares.append(decode(image, spec=spec, name=name))
+        planes = np.stack(squares).transpose(0, 3, 1, 2).astype(np.float32) / 255
         feeds.append({"images": ((planes - mean) / std).astype(np.float32)})
     return feeds
 

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 
+from hyperclip.compress.stored import stored_constants
 from hyperclip.compress.weight_layers import ancestors
 from hyperclip.runtime.session import Session
 
@@ -15,14 +16,12 @@ __all__ = ["multiply_adds", "total_multiply_adds", "weight_nodes"]
 
 def weight_nodes(model: onnx.ModelProto) -> list[int]:
     """Return the places of Conv, Gemm and MatMul nodes whose second operand is stored in the model."""
-    known = {tensor.name for tensor in model.graph.initializer}
-    found = []
-    for index, node in enumerate(model.graph.node):
-        if node.op_type == "Cast" and node.input[0] in known:
-            known.add(node.output[0])
-        elif node.op_type in ("Conv", "Gemm", "MatMul") and node.input[1] in known:
-            found.append(index)
-    return found
+    stored = stored_constants(model.graph)
+    return [
+        index
+        for index, node in enumerate(model.graph.node)
+        if node.op_type in ("Conv", "Gemm", "MatMul") and node.input[1] in stored
+    ]
 
 
 def multiply_adds(
@@ -45,10 +44,8 @@ def multiply_adds(
         Place to the count: outputs times inputs of one output.
     """
     graph = model.graph
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Cast" and node.input[0] in shapes:
-            shapes[node.output[0]] = shapes[node.input[0]]
+    dims = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes = {name: dims[stored.values] for name, stored in stored_constants(graph).items()}
     wanted = [graph.node[index].output[0] for index in nodes]
     if not wanted:
         return {}

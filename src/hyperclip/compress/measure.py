@@ -5,7 +5,6 @@ Legend: N pictures, C classes.
 
 import gzip
 import statistics
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from hyperclip.compress.calibration import spec_for_encoder
 from hyperclip.compress.contract import OnProgress
 from hyperclip.compress.data import Pictures
 from hyperclip.compress.macs import total_multiply_adds
-from hyperclip.errors import InputError
+from hyperclip.compress.timing import Latency, alternating_times
 from hyperclip.evaluate.accuracy import match_names
 from hyperclip.evaluate.calibration import expected_calibration_error
 from hyperclip.evaluate.corruptions import corrupt
@@ -28,7 +27,7 @@ from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.preprocess import decode, spec_before_crop
 from hyperclip.runtime.specialize import Model
 
-__all__ = ["EVERYDAY", "Comparison", "Latency", "Side", "as_classifiers", "compare", "latency_ratio"]
+__all__ = ["EVERYDAY", "Comparison", "Side", "as_classifiers", "compare", "latency_ratio"]
 
 BATCH_SIZE = 16
 GZIP_LEVEL = 6
@@ -84,18 +83,6 @@ class Side:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Time of the smaller model as a share of the time of the dense one."""
-
-    ratio: float  # median over rounds; below 1 is faster
-    low: float  # quartiles over rounds
-    high: float
-    before_ms: float  # median, one picture, one thread
-    after_ms: float
-    n_rounds: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Both models in figures.
 
@@ -111,6 +98,8 @@ class Comparison:
         Of the corruptions.
     has_labels : bool
         Whether `corrupted` is accuracy; else it is agreement.
+    unit : str
+        What `n_images` counts: pictures, or texts of a transformer.
     """
 
     before: Side
@@ -121,6 +110,7 @@ class Comparison:
     n_corrupted: int = 0
     severity: int = 3
     has_labels: bool = False
+    unit: str = "pictures"
 
     def to_values(self) -> dict[str, Any]:
         """Return plain dicts and lists for JSON."""
@@ -186,7 +176,7 @@ def compare(
     InputError
         If a picture cannot be read, or labels and classes do not meet by name.
     """
-    has_labels = pictures is not None and pictures.target is not None
+    has_labels = pictures is not None and len(pictures) > 0 and pictures.target is not None
     names = pictures.class_names if pictures is not None else ()
     both = as_classifiers(before, after, names, image_size_px=image_size_px)
     sides: list[dict[str, Any]] = [
@@ -303,27 +293,9 @@ def _sizes(model: Classifier | Bundle, classifier: Classifier, size_px: int | No
 
 
 def latency_ratio(before: Classifier, after: Classifier, *, n_rounds: int = N_ROUNDS) -> Latency:
-    """Time one picture through both in alternating pairs, so that a busy machine disturbs both alike."""
-    if n_rounds < 1:
-        raise InputError(f"n_rounds is {n_rounds}; expected at least 1; try {N_ROUNDS}.")
+    """Time one picture of random pixels through both; see `alternating_times`."""
     side = before.metadata.images.size_px
     pixels = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), dtype=np.uint8)
-    times: dict[int, list[float]] = {0: [], 1: []}
-    both = (before, after)
-    for classifier in both:
-        classifier.run_pixels(pixels)  # allocates what stays
-    for round_ in range(n_rounds):
-        for which in (0, 1) if round_ % 2 == 0 else (1, 0):
-            started = time.perf_counter()
-            both[which].run_pixels(pixels)
-            times[which].append(time.perf_counter() - started)
-    ratios = [new / old for old, new in zip(times[0], times[1], strict=True)]
-    low, _, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-    return Latency(
-        ratio=statistics.median(ratios),
-        low=float(low),
-        high=float(high),
-        before_ms=1000 * statistics.median(times[0]),
-        after_ms=1000 * statistics.median(times[1]),
-        n_rounds=n_rounds,
+    return alternating_times(
+        lambda: before.run_pixels(pixels), lambda: after.run_pixels(pixels), n_rounds=n_rounds
     )

@@ -16,8 +16,9 @@ from hyperclip.compress.input_sums import InputNorms, OutputMoments
 from hyperclip.compress.macs import multiply_adds
 from hyperclip.compress.masks import parse_pattern, pattern_mask, smallest_mask
 from hyperclip.compress.settings import PruneConfig
+from hyperclip.compress.stored import read_constant
 from hyperclip.compress.walk import Walk
-from hyperclip.compress.weight_layers import WeightLayer, find_layers, read_constant
+from hyperclip.compress.weight_layers import WeightLayer, find_layers
 
 __all__ = ["Arrays", "Score", "prune_graph"]
 
@@ -140,9 +141,9 @@ class _GraphPruning:
         """Zero weights of one layer, if it is one to prune."""
         if self._notes[layer.node]:
             return
-        old = layer.to_matrix(read_constant(self._tensors, layer.weight))
-        new = np.where(self._mask(layer, old, norms), old.dtype.type(0), old)
-        self._write(layer.weight, layer.from_matrix(new))
+        mask = self._mask(layer, norms)
+        stored = layer.to_matrix(read_constant(self._tensors, layer.weight))
+        self._write(layer.weight, layer.from_matrix(np.where(mask, stored.dtype.type(0), stored)))
         self._has_pruned = True
 
     def _repair(self, layer: WeightLayer, dense: OutputMoments, now: OutputMoments) -> None:
@@ -151,19 +152,26 @@ class _GraphPruning:
         if self._config.repair == "moments":
             usual = now.std > SMALLEST_STD
             scale[usual] = np.clip(dense.std[usual] / now.std[usual], 1 / MAX_SCALE, MAX_SCALE)
-            weight = read_constant(self._tensors, layer.weight)
-            matrix = layer.to_matrix(weight).astype(np.float64) * scale[:, None]
-            self._write(layer.weight, layer.from_matrix(matrix.astype(weight.dtype)))
+            self._scale_outputs(layer, scale)
         bias = np.zeros(layer.n_outputs)
         if layer.bias and self.model.graph.node[layer.node].op_type != "MatMul":  # part of the outputs
             bias = read_constant(self._tensors, layer.bias).astype(np.float64).reshape(-1)
         self._shift_bias(layer, (dense.mean - bias) - scale * (now.mean - bias))
 
-    def _mask(
-        self, layer: WeightLayer, matrix: npt.NDArray[np.generic], sums: InputNorms | None
-    ) -> npt.NDArray[np.bool_]:
+    def _scale_outputs(self, layer: WeightLayer, factors: Matrix) -> None:
+        """Multiply all weights of each output; of int8 weights only the scale changes."""
+        if layer.scale:
+            scale = read_constant(self._tensors, layer.scale)
+            self._write(layer.scale, (scale.astype(np.float64).reshape(-1) * factors).astype(scale.dtype))
+            return
+        weight = read_constant(self._tensors, layer.weight)
+        matrix = layer.to_matrix(weight).astype(np.float64) * factors[:, None]
+        self._write(layer.weight, layer.from_matrix(matrix.astype(weight.dtype)))
+
+    def _mask(self, layer: WeightLayer, sums: InputNorms | None) -> npt.NDArray[np.bool_]:
+        """Return which weights go, as (n_outputs, n_inputs)."""
         norms = None if sums is None else layer.rows_of_inputs(sums.norms)
-        score = self._score(matrix.astype(np.float64), norms)
+        score = self._score(layer.values(self._tensors), norms)
         if self._config.pattern is not None:
             return pattern_mask(score, parse_pattern(self._config.pattern))
         return smallest_mask(score, self._config.share, granularity=self._config.granularity)

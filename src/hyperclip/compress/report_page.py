@@ -98,14 +98,14 @@ def _rows(comparison: Comparison) -> list[dict[str, str]]:
         for name, key in (
             ("bytes", "size_bytes"),
             ("bytes after gzip", "gzip_bytes"),
-            ("multiply-adds a picture", "multiply_adds"),
+            ("multiply-adds", "multiply_adds"),
             ("stored numbers", "n_parameters"),
             ("of them not zero", "n_nonzero"),
         )
     ]
     rows.append(
         {
-            "name": f"milliseconds a picture (one thread, {latency.n_rounds} pairs)",
+            "name": f"milliseconds a call (one item, {latency.n_rounds} pairs)",
             "before": f"{latency.before_ms:.2f}",
             "after": f"{latency.after_ms:.2f}",
             "share": f"{latency.ratio:.2f} ({latency.low:.2f} to {latency.high:.2f})",
@@ -114,12 +114,16 @@ def _rows(comparison: Comparison) -> list[dict[str, str]]:
     for name, key in (("accuracy", "accuracy"), ("expected calibration error", "calibration_error")):
         if getattr(before, key) is not None and getattr(after, key) is not None:
             rows.append(
-                _row(f"{name} ({comparison.n_images} pictures)", getattr(before, key), getattr(after, key))
+                _row(
+                    f"{name} ({comparison.n_images} {comparison.unit})",
+                    getattr(before, key),
+                    getattr(after, key),
+                )
             )
     if comparison.agreement is not None:
         rows.append(
             {
-                "name": f"same answer ({comparison.n_images} pictures)",
+                "name": f"same answer ({comparison.n_images} {comparison.unit})",
                 "before": "",
                 "after": f"{comparison.agreement:.3f}",
                 "share": "",

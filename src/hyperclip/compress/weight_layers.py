@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import numpy_helper
 
+from hyperclip.compress.stored import FLOATS, Stored, read_constant, stored_constants
 from hyperclip.errors import BundleError
 from hyperclip.runtime.graph import node_attribute
 
-__all__ = ["WeightLayer", "ancestors", "find_layers", "read_constant"]
+__all__ = ["WeightLayer", "ancestors", "find_layers"]
 
-FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
 MAX_STEM_CHANNELS = 4  # RGB, or RGB and a mask
 
 FloatArray = npt.NDArray[np.float32]
@@ -43,6 +42,8 @@ class WeightLayer:
         The tensor that the layer reads.
     weight, bias : str
         Initializers that hold the constants; bias may be "".
+    scale : str
+        Initializer that int8 weights are multiplied by, or "".
     shape : tuple of int
         Of the weights as stored.
     groups : int
@@ -61,6 +62,7 @@ class WeightLayer:
     source: str
     weight: str
     bias: str
+    scale: str = ""
     shape: tuple[int, ...]
     groups: int = 1
     transposed: bool = False
@@ -71,6 +73,13 @@ class WeightLayer:
     def n_outputs(self) -> int:
         """Number of rows of the matrix."""
         return self.shape[1] if self.transposed else self.shape[0]
+
+    def values(self, tensors: dict[str, onnx.TensorProto]) -> npt.NDArray[np.float64]:
+        """Return the weights that the layer computes with, as (n_outputs, n_inputs)."""
+        weight = read_constant(tensors, self.weight).astype(np.float64)
+        if self.scale:
+            weight = weight * read_constant(tensors, self.scale).astype(np.float64)
+        return np.asarray(self.to_matrix(weight), np.float64)
 
     def to_matrix(self, weight: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
         """Return stored weights as (n_outputs, n_inputs)."""
@@ -88,11 +97,6 @@ class WeightLayer:
     def rows_of_inputs(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Spread values of shape (groups, n_inputs) over outputs: (n_outputs, n_inputs)."""
         return np.repeat(values, self.n_outputs // self.groups, axis=0)
-
-
-def read_constant(tensors: dict[str, onnx.TensorProto], name: str) -> npt.NDArray[np.generic]:
-    """Return the values of an initializer in the type in which it is stored."""
-    return np.asarray(numpy_helper.to_array(tensors[name]))
 
 
 def ancestors(model: onnx.ModelProto, tensor: str) -> set[int]:
@@ -126,55 +130,72 @@ def find_layers(model: onnx.ModelProto, *, until: str, fixed: frozenset[str]) ->
         Initializers that somebody else writes, such as generated parameters.
     """
     graph = model.graph
-    stored = {tensor.name: tensor for tensor in graph.initializer}
-    casts = {
-        node.output[0]: node.input[0]
-        for node in graph.node
-        if node.op_type == "Cast" and node.input[0] in stored
-    }
-    inputs = {value.name for value in graph.input}
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    stored = stored_constants(graph)
     uses = Counter(name for node in graph.node for name in node.input)
     before = ancestors(model, until)
     layers: list[WeightLayer] = []
     for index, node in enumerate(graph.node):
         if index not in before or node.op_type not in ("Conv", "Gemm", "MatMul"):
             continue
-        read = node.input[1]
-        weight = casts.get(read, read)
-        if weight not in stored or weight in inputs or len(stored[weight].dims) < 2:
+        weight = stored.get(node.input[1])
+        if weight is None or len(tensors[weight.values].dims) < 2:
             continue  # both operands are computed, as in attention
-        bias = node.input[2] if node.op_type != "MatMul" and len(node.input) > 2 else ""
+        bias_read = node.input[2] if node.op_type != "MatMul" and len(node.input) > 2 else ""
         if node.op_type == "MatMul":
-            bias = _added(node.output[0], graph, uses, {*stored, *casts})
-        kind, groups, transposed, obstacle = _describe(node, stored[weight])
-        shape = tuple(stored[weight].dims)
-        stored_bias = casts.get(bias, bias)
-        if weight in fixed:
+            bias_read = _added(node.output[0], graph, uses, set(stored))
+        bias = stored.get(bias_read) if bias_read else None
+        kind, groups, transposed, obstacle = _describe(node, tensors[weight.values])
+        shape = tuple(tensors[weight.values].dims)
+        n_outputs = shape[1] if transposed else shape[0]
+        if tensors[weight.values].data_type not in FLOATS and not _scales_outputs(
+            weight, tensors, len(shape), n_outputs, transposed=transposed
+        ):
+            obstacle = "its weights are stored in a form that is not known"
+        if weight.values in fixed:
             obstacle = "its weights are generated"
-        elif uses[read] > 1 or uses[weight] > 1:
+        elif any(uses[name] > 1 for name in weight.path):
             obstacle = "several operators share its weights"
-        elif bias and uses[bias] > 1:
-            obstacle = "several operators share its bias"
-        elif bias and (stored_bias in fixed or stored_bias not in stored):
+        elif bias_read and (bias is None or bias.scale or bias.values in fixed):
             obstacle = "its bias is computed"
-        elif bias and math.prod(stored[stored_bias].dims) != shape[1 if transposed else 0]:
+        elif bias is not None and any(uses[name] > 1 for name in bias.path):
+            obstacle = "several operators share its bias"
+        elif bias is not None and math.prod(tensors[bias.values].dims) != n_outputs:
             obstacle = "its outputs share a bias"
+        is_half = len(weight.path) == 1 and tensors[weight.values].data_type == onnx.TensorProto.FLOAT16
         layers.append(
             WeightLayer(
-                name=weight.removesuffix(".half") or node.name,
+                name=weight.path[-1],
                 node=index,
                 kind=kind,
                 source=node.input[0],
-                weight=weight,
-                bias=stored_bias,
+                weight=weight.values,
+                scale=weight.scale,
+                bias="" if bias is None else bias.values,
                 shape=shape,
                 groups=groups,
                 transposed=transposed,
-                is_half=read == weight and stored[weight].data_type == onnx.TensorProto.FLOAT16,
+                is_half=is_half,
                 obstacle=obstacle,
             )
         )
     return layers
+
+
+def _scales_outputs(
+    weight: Stored,
+    tensors: dict[str, onnx.TensorProto],
+    n_axes: int,
+    n_outputs: int,
+    *,
+    transposed: bool,
+) -> bool:
+    """Tell whether int8 weights have one scale an output."""
+    if not weight.scale:
+        return False
+    wanted = [1] * n_axes
+    wanted[1 if transposed else 0] = n_outputs
+    return list(tensors[weight.scale].dims) == wanted
 
 
 def _added(product: str, graph: onnx.GraphProto, uses: Counter[str], constants: set[str]) -> str:
@@ -208,6 +229,4 @@ def _describe(node: onnx.NodeProto, weight: onnx.TensorProto) -> tuple[str, int,
             obstacle = "its input is transposed"
         elif any(node_attribute(node, key) not in (None, 1.0) for key in ("alpha", "beta")):
             obstacle = "its product is scaled"
-    if weight.data_type not in FLOATS:
-        obstacle = "its weights are not stored as float32 or float16"
     return kind, groups, transposed, obstacle

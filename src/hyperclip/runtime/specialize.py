@@ -207,9 +207,7 @@ class Model:
         The parameters do not depend on the order of the classes, to the last bit: the classes are
         always brought into the same order first.
         """
-        class_text = texts.mean_by_class(
-            self._specializer.embed(texts.all_texts(), on_progress=on_progress)
-        )
+        class_text = texts.mean_by_class(self._specializer.embed(texts.all_texts(), on_progress=on_progress))
         order = sorted(range(len(texts.class_names)), key=lambda index: texts.class_names[index])
         generated = self._specializer.generate(class_text[order])
         if self._hypernetwork is not None:
