@@ -47,7 +47,6 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
     """
 
     name: ClassVar[str]
-    takes_simplest: ClassVar[bool] = False  # the first candidate within one standard error of the best
     needs_prior: ClassVar[bool] = False
 
     prior: Prior | None
@@ -97,7 +96,8 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         _check_finite(X)
         checked: tuple[Floats, npt.NDArray[Any]] = validate_data(self, X, y, dtype=np.float64)
         embeddings_ND, labels_N = checked
-        check_classification_targets(labels_N)
+        if self.prior is None:  # otherwise a label is a class's name or it is refused
+            check_classification_targets(labels_N)
         target_N = self._targets(labels_N)
         zero_shot_NC = self._zero_shot(embeddings_ND)
         raw_ND = head_features(embeddings_ND, self.features)
@@ -105,8 +105,12 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         heads = self._heads(shots)
         found = cross_validate(shots, raw_ND, self._heads)
         self._choose(heads, found)
-        self.head_ = heads[self.chosen_].on_raw_features(shots)
+        self.head_ = self._finish(shots, raw_ND, heads).on_raw_features(shots)
         return self
+
+    def _finish(self, shots: Shots, raw_ND: Floats, heads: list[Head]) -> Head:
+        """Return the head that was chosen; a method may fit it more exactly once it is known."""
+        return heads[self.chosen_]
 
     def _choose(self, heads: list[Head], found: CrossValidation | None) -> None:
         """Choose a candidate on all folds, and for each fold one on the others, to judge the choice."""
@@ -121,19 +125,15 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
         for fold in np.unique(found.fold):
             is_asked = found.fold == fold
             others = losses_HN[:, ~is_asked] if not is_asked.all() else losses_HN
-            answers_NC[is_asked] = found.logits[self._best(others), is_asked]
+            best = self._best(others)  # at its temperature: folds may choose heads of other sizes
+            answers_NC[is_asked] = found.logits[best, is_asked] / temperature_H[best]
         self.held_out_ = CrossValidation(
             logits=answers_NC[None], target=found.target, fold=found.fold, rows=found.rows
         )
 
     def _best(self, losses_HN: Floats) -> int:
-        """Return the candidate of least loss, or the simplest that is not clearly worse."""
-        means_H = losses_HN.mean(axis=1)
-        best = int(means_H.argmin())
-        if not self.takes_simplest:
-            return best
-        error = losses_HN[best].std(ddof=1) / np.sqrt(losses_HN.shape[1]) if losses_HN.shape[1] > 1 else 0.0
-        return int(np.flatnonzero(means_H <= means_H[best] + error)[0])
+        """Return the candidate of least mean loss; a method may prefer a simpler one that is close."""
+        return int(losses_HN.mean(axis=1).argmin())
 
     def _targets(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return class indices and set `classes_`."""

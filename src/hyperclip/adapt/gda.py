@@ -8,14 +8,15 @@ import numpy as np
 from hyperclip.adapt.adapter import Adapter
 from hyperclip.adapt.prototype import class_means, nearest_mean_head
 from hyperclip.adapt.shots import Floats, Head, Indices, Prior, Shots
+from hyperclip.adapt.trust import trust_in_zero_shot
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import InputError
 
 __all__ = ["GDA", "PRECISIONS", "gda_head", "scatter", "shrinkage"]
 
 PRECISIONS = ("ks", "ledoit_wolf", "empirical")
-WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
-DEFAULT = 2
+WEIGHTS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+DEFAULT = 3
 
 
 def scatter(features_ND: Floats, target_N: Indices, means_CD: Floats) -> Floats:
@@ -108,8 +109,9 @@ class GDA(Adapter):
     precision : {"ks", "ledoit_wolf", "empirical"}
         How the covariance is estimated; see `gda_head`.
     weights : tuple of float
-        Of the Gaussians against the zero-shot head, both at equal spread; cross-validation chooses
-        among these and the Gaussians alone. Where it cannot, the middle one.
+        Standard deviation within a picture that the Gaussians' logits get before they are added to the
+        zero-shot logits; cross-validation chooses among these and the Gaussians alone. Where it cannot,
+        the fourth.
     """
 
     name = "gda"
@@ -135,17 +137,19 @@ class GDA(Adapter):
         alone = gda_head(shots.features, shots.target, shots.n_classes, precision=self.precision)
         if self.prior is None:
             return [alone]
-        equal = _spread(shots.zero_shot) / _spread(alone.logits(shots.features, shots.zero_shot))
+        spread = _spread(alone.logits(shots.features, shots.zero_shot))
+        trust = trust_in_zero_shot(shots)
         mixed = [
             Head(
-                weight=weight * equal * alone.weight,
-                bias=weight * equal * alone.bias,
-                zero_shot_scale=1.0,
+                weight=weight / spread * alone.weight,
+                bias=weight / spread * alone.bias,
+                zero_shot_scale=trust,
                 settings=(("weight", weight),),
             )
             for weight in self.weights
         ]
-        return [*mixed, alone]
+        pure = Head(weight=alone.weight / spread, bias=alone.bias / spread)
+        return [*mixed, pure]
 
     def _default(self) -> int:
         return 0 if self.prior is None else min(DEFAULT, len(self.weights) - 1)

@@ -3,9 +3,11 @@
 Legend: N pictures, C classes, D numbers of an embedding, R rank.
 """
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from hyperclip.adapt.adapter import Adapter
@@ -42,7 +44,12 @@ def logistic_heads(
     heads = []
     for strength in strengths:
         model.set_params(C=strength)
-        model.fit(rows, shots.target, sample_weight=shots.balanced if balance else None)
+        with warnings.catch_warnings():
+            # With one picture a class it suspects a regression; and whether it converged to the last
+            # digit matters less than what held-out pictures say.
+            warnings.filterwarnings("ignore", message="The number of unique classes")
+            warnings.filterwarnings("ignore", category=ConvergenceWarning)
+            model.fit(rows, shots.target, sample_weight=shots.balanced if balance else None)
         weight, bias = model.coef_, model.intercept_
         if shots.n_classes == 2:  # scikit-learn fits the difference of two classes
             weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2

@@ -3,18 +3,22 @@
 from collections.abc import Mapping
 
 from hyperclip.adapt.adapter import Adapter
+from hyperclip.adapt.auto import Auto
 from hyperclip.adapt.gda import GDA
 from hyperclip.adapt.linear_probe import LinearProbe
 from hyperclip.adapt.prototype import Prototype
+from hyperclip.adapt.slr_avd import SLRAVD
 from hyperclip.adapt.wise import Wise
 from hyperclip.adapt.zero_shot import ZeroShot
 
 __all__ = ["METHODS"]
 
 METHODS: Mapping[str, type[Adapter]] = {
+    "auto": Auto,
     "zero_shot": ZeroShot,
     "prototype": Prototype,
     "linear_probe": LinearProbe,
     "gda": GDA,
     "wise": Wise,
+    "slr_avd": SLRAVD,
 }

@@ -118,8 +118,10 @@ class Head:
             settings=self.settings,
         )
 
-    def mixed(self, share: float, *, settings: tuple[tuple[str, float], ...] = ()) -> "Head":
-        """Return ``(1 - share) * zero_shot + share * self``; at 0 the zero-shot head, exactly.
+    def mixed(
+        self, share: float, *, trust: float = 1.0, settings: tuple[tuple[str, float], ...] = ()
+    ) -> "Head":
+        """Return ``(1 - share) * trust * zero_shot + share * self``; at 0 the zero-shot head, exactly.
 
         References
         ----------
@@ -128,6 +130,6 @@ class Head:
         return Head(
             weight=share * self.weight,
             bias=share * self.bias,
-            zero_shot_scale=(1 - share) + share * self.zero_shot_scale,
+            zero_shot_scale=(1 - share) * trust + share * self.zero_shot_scale,
             settings=settings or self.settings,
         )

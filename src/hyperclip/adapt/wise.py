@@ -3,16 +3,19 @@
 from hyperclip.adapt.adapter import Adapter
 from hyperclip.adapt.linear_probe import STRENGTHS, logistic_heads
 from hyperclip.adapt.shots import Head, Prior, Shots
+from hyperclip.adapt.trust import trust_in_zero_shot
 
 __all__ = ["SHARES", "Wise"]
 
-SHARES = (0.25, 0.5, 0.75)
-DEFAULT_SHARE = 1
+SHARES = (0.25, 0.5, 0.75, 1.0)
+DEFAULT_SHARE = 2
 DEFAULT_STRENGTH = 1
 
 
 class Wise(Adapter):
-    """``(1 - share) * zero_shot + share * linear_probe``.
+    """``(1 - share) * trust * zero_shot + share * linear_probe``.
+
+    The trust is what the given pictures say about the zero-shot head; see `trust_in_zero_shot`.
 
     Parameters
     ----------
@@ -21,7 +24,7 @@ class Wise(Adapter):
     features : {"raw", "unit", "centered_unit"}
         What to read of an embedding.
     shares : tuple of float
-        Of the linear probe, in [0, 1]; cross-validation chooses. Where it cannot, the middle one.
+        Of the linear probe, in [0, 1]; cross-validation chooses. Where it cannot, the third.
     strengths : tuple of float
         Inverse penalties of the linear probe, chosen likewise.
     balance : bool
@@ -52,8 +55,9 @@ class Wise(Adapter):
 
     def _heads(self, shots: Shots) -> list[Head]:
         probes = logistic_heads(shots, self.strengths, balance=self.balance)
+        trust = trust_in_zero_shot(shots)
         return [
-            probe.mixed(share, settings=(("share", share), *probe.settings))
+            probe.mixed(share, trust=trust, settings=(("share", share), *probe.settings))
             for share in self.shares
             for probe in probes
         ]

@@ -1,8 +1,10 @@
 """``hyperclip adapt``: a few pictures of each class in, a better classifier file of the same cost out."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["adapt"]
 
 EXTRA = ("sklearn", "scipy", "joblib", "threadpoolctl")
+READS_TEXTS = ("slr_avd", "auto")
 MAX_LISTED = 10
 
 
@@ -43,7 +46,22 @@ def adapt(
     ],
     method: Annotated[
         str, typer.Option(metavar="NAME", help="How to fit; a wrong name lists those that there are.")
-    ] = "gda",
+    ] = "auto",
+    descriptions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help='What to look for, for slr_avd and auto: JSON such as {"cat": ["whiskers"]}. By default '
+            "what the glossary says.",
+        ),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FOLDER",
+            help="The model that a classifier file was made from, if not bundled: it reads descriptions.",
+        ),
+    ] = None,
     image_size: Annotated[
         int | None,
         typer.Option(metavar="PX", help="Side of the square that the classifier sees; only with a model."),
@@ -67,19 +85,13 @@ def adapt(
         merged = ", ".join(map(printable, labeled.merged_names[:MAX_LISTED]))
         say(f"Equal names were made one class: {merged}.")
     classifier = _classifier(model_or_file, labeled, image_size, output)
-    started = time.perf_counter()
-    try:
+    with needs_extra():
         from hyperclip.adapt import adapt_classifier, embed_pictures
         from hyperclip.adapt.methods import METHODS
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in EXTRA:
-            raise  # a broken install must not look like a missing extra
-        raise MissingExtraError(
-            "Adapting needs scikit-learn, which is not installed; expected the extra; run "
-            "`pip install 'hyperclip[adapt]'`."
-        ) from error
     if method not in METHODS:
         raise InputError(f"--method is {method!r}; expected one of {', '.join(METHODS)}; choose one of them.")
+    texts = _texts(classifier, method, descriptions, model or _model_of(model_or_file))
+    started = time.perf_counter()
     progress = Progress(len(labeled))
     try:
         pictures = embed_pictures(classifier, labeled, on_progress=progress.advance)
@@ -87,13 +99,27 @@ def adapt(
         progress.close()
     _say_left_out(pictures)
     embedded = time.perf_counter()
-    adapted = adapt_classifier(classifier, pictures, method=method)
+    adapted = adapt_classifier(classifier, pictures, method=method, **texts)
     adapted.classifier.save(output)
     seconds = {"embedding": embedded - started, "fitting": time.perf_counter() - embedded}
     if as_json:
         print_json(_values(adapted, pictures, output, seconds))
     else:
         _print(adapted, pictures, output, seconds)
+
+
+@contextmanager
+def needs_extra() -> Iterator[None]:
+    """Say in one sentence that scikit-learn is missing, where an import inside fails for that."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in EXTRA:
+            raise  # a broken install must not look like a missing extra
+        raise MissingExtraError(
+            "Adapting needs scikit-learn, which is not installed; expected the extra; run "
+            "`pip install 'hyperclip[adapt]'`."
+        ) from error
 
 
 def _classifier(
@@ -121,6 +147,48 @@ def _classifier(
             "specialize again with another size."
         )
     return classifier
+
+
+def _model_of(model_or_file: str) -> str | None:
+    """Return the model that was named instead of a file."""
+    from hyperclip.zoo import names
+
+    path = Path(model_or_file)
+    return (
+        model_or_file if model_or_file in names() or not (path.suffix == ".onnx" or path.is_file()) else None
+    )
+
+
+def _texts(
+    classifier: "Classifier", method: str, descriptions: Path | None, model: str | None
+) -> dict[str, Any]:
+    """Return what a method that reads texts is given; nothing for the others."""
+    if method not in READS_TEXTS:
+        if descriptions is not None:
+            raise InputError(
+                f"--descriptions is given, but the method {method} reads none; expected "
+                f"{' or '.join(READS_TEXTS)}; choose one of them with --method."
+            )
+        return {}
+    from hyperclip.adapt.descriptions import descriptions_from_glossary, read_descriptions
+    from hyperclip.adapt.text_features import class_texts_of, random_control, text_features
+    from hyperclip.cli.explain import find_model
+
+    names = classifier.metadata.class_names
+    given = None if descriptions is None else read_descriptions(descriptions, names)
+    try:
+        loaded = find_model(classifier.metadata.model, model)
+    except InputError:
+        if method == "auto" and given is None and model is None:
+            say("The model that reads descriptions is not at hand (--model): slr_avd takes no part.")
+            return {}
+        raise
+    if given is None:
+        given = descriptions_from_glossary(loaded, names)
+    features = text_features(loaded, class_texts_of(loaded, classifier.metadata), given)
+    if not features.n_descriptions:
+        say("No descriptions are known for these names: only the names themselves are read.")
+    return {"texts": features, "control": random_control(loaded, features)}
 
 
 def _say_left_out(pictures: "EmbeddedPictures") -> None:

@@ -20,6 +20,7 @@ def build_app() -> typer.Typer:
     from hyperclip.cli.adapt import adapt
     from hyperclip.cli.compress import compress
     from hyperclip.cli.evaluate import evaluate
+    from hyperclip.cli.explain import explain
     from hyperclip.cli.export import export
     from hyperclip.cli.import_clip import import_clip
     from hyperclip.cli.inspect import inspect
@@ -33,6 +34,7 @@ def build_app() -> typer.Typer:
         "predict": predict,
         "evaluate": evaluate,
         "adapt": adapt,
+        "explain": explain,
         "compress": compress,
         "inspect": inspect,
         "list": list_models,

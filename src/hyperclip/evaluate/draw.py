@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from hyperclip.errors import InputError, MissingExtraError
+from hyperclip.errors import InputError
 from hyperclip.evaluate.contact_sheet import Tile, contact_sheet
-from hyperclip.evaluate.typography import drawable_with
+from hyperclip.evaluate.figure import label, new_figure, rendered
 from hyperclip.runtime.picture_output import check_picture_path, write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["Tile", "contact_sheet", "draw_confusion", "draw_curves"]
 
@@ -27,7 +25,6 @@ _INK, _GRAY, _PALE, _GREEN, _RED, _BLUE = "#1c1e24", "#70747c", "#e4e4df", "#188
 _MAX_COUNTED = 15  # classes, up to which the counts are written into the matrix
 _MAX_NAMED = 60  # classes, up to which their names stand beside it
 _MAX_PANELS = 24
-_DPI = 150
 
 
 def draw_confusion(matrix: npt.ArrayLike, class_names: Sequence[str], path: str | Path) -> None:
@@ -57,12 +54,12 @@ def draw_confusion(matrix: npt.ArrayLike, class_names: Sequence[str], path: str 
             f"The confusion matrix has shape {counts_CC.shape}; expected ({n_classes}, {n_classes}), as "
             f"there are {n_classes} class names; pass both from the same evaluation."
         )
-    names = [_label(name) for name in class_names]
+    names = [label(name) for name in class_names]
     n_true_C = counts_CC.sum(axis=1, keepdims=True)
     shares_CC = counts_CC / np.maximum(n_true_C, 1)
 
     side = 4.6 + 0.32 * n_classes if n_classes <= _MAX_COUNTED else 9.0 + 0.05 * min(n_classes, _MAX_NAMED)
-    figure = _new_figure(side + 4.2, side)
+    figure = new_figure(side + 4.2, side)
     axes, notes = figure.subplots(1, 2, width_ratios=[side, 4.2])
     axes.imshow(_colors(shares_CC), interpolation="nearest")
     _name_axes(axes, names)
@@ -73,7 +70,7 @@ def draw_confusion(matrix: npt.ArrayLike, class_names: Sequence[str], path: str 
                 column, row, str(counts_CC[row, column]), ha="center", va="center", fontsize=8, color=color
             )
     _write_confusions(notes, counts_CC, names)
-    write_picture(_rendered(figure), path)
+    write_picture(rendered(figure), path)
 
 
 def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
@@ -107,13 +104,13 @@ def draw_curves(rows: Sequence[Mapping[str, float]], path: str | Path) -> None:
         return
     n_columns = min(len(shown), 3)
     n_rows = math.ceil(len(shown) / n_columns)
-    figure = _new_figure(4.6 * n_columns, 3.0 * n_rows + 0.3)
+    figure = new_figure(4.6 * n_columns, 3.0 * n_rows + 0.3)
     grid = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for axes, key in zip(grid, shown, strict=False):
         _draw_curve(axes, key, *curves[key])
     for axes in grid[len(shown) :]:
         axes.axis("off")
-    write_picture(_rendered(figure), path)
+    write_picture(rendered(figure), path)
 
 
 def _draw_curve(axes: "Axes", key: str, steps: list[float], values: list[float]) -> None:
@@ -125,7 +122,7 @@ def _draw_curve(axes: "Axes", key: str, steps: list[float], values: list[float])
         axes.plot(steps[window - 1 :], mean, color=_BLUE, linewidth=1.6)
     else:
         axes.plot(steps, values, color=_BLUE, linewidth=1.6, marker="o", markersize=3)
-    axes.set_title(_label(key), loc="left", fontsize=10, color=_INK, parse_math=False)
+    axes.set_title(label(key), loc="left", fontsize=10, color=_INK, parse_math=False)
     axes.annotate(
         f"{values[-1]:.4g}",
         (1, 1.02),
@@ -202,39 +199,3 @@ def _write_confusions(axes: "Axes", counts_CC: npt.NDArray[Any], names: Sequence
         down = 72 + 18 * rank
         say(f"{wrong_CC.flat[index]:,}", down, size=10, color=_RED)
         say(f"{names[true]} → {names[predicted]}", down, size=10, color=_INK, right_pt=30)
-
-
-def _new_figure(width_in: float, height_in: float) -> "Figure":
-    """Return a figure of its own, which no global state of pyplot knows."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.layout_engine import ConstrainedLayoutEngine
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "matplotlib":
-            raise  # a broken install must not look like a missing extra
-        raise MissingExtraError(
-            "This picture needs matplotlib, which is not installed; run `pip install 'hyperclip[report]'`."
-        ) from error
-    layout = ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.15)  # inches
-    figure = Figure(figsize=(width_in, height_in), dpi=_DPI, facecolor="white", layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _rendered(figure: "Figure") -> Image.Image:
-    """Return the pixels of a figure."""
-    canvas: Any = figure.canvas
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-
-
-def _label(name: str, *, n_chars: int = 28) -> str:
-    """Return a name as matplotlib's own font can draw it, shortened."""
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        return name  # `_new_figure` says what is missing
-    font = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
-    text = " ".join(drawable_with(str(font), name[:200]).split())
-    return text if len(text) <= n_chars else f"{text[: n_chars - 1].rstrip()}…"

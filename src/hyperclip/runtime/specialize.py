@@ -177,6 +177,10 @@ class Model:
             raise InputError(f"The texts are {quote(texts)}; expected a list of at least one; pass a list.")
         return self._specializer.embed(list(texts))
 
+    def text_rows(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Return the rows that texts have in a head, each as if it were a class, shape (n_texts, width)."""
+        return self._specializer.generate(self.embed_text(texts)).head
+
     def unreadable(self, class_names: Sequence[str]) -> list[str]:
         """Return those names that the tokenizer cannot read, so that only their meaning counts."""
         return self._tokenizer.find_unreadable(list(class_names))
