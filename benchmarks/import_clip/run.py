@@ -37,7 +37,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9, help="pairs of a speed measurement")
     options = parser.parse_args()
     found = parity(options) if options.part == "parity" else beside(options)
-    finish("import_clip", {options.part: found}, options, tables=tables, n_threads=None, part=options.part)
+    metrics: dict[str, Any] = {options.part: found}
+    if options.part == "beside":
+        from benchmarks.import_clip.one import costs
+
+        names = ARCHITECTURES[: options.limit]
+        metrics["costs"] = {name: costs(options.runs / name.replace(" ", "_")) for name in names}
+    finish("import_clip", metrics, options, tables=tables, n_threads=None, part=options.part)
 
 
 def parity(options: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
     metrics = result["metrics"]
     return {
         "parity": _parity(metrics["parity"]) if "parity" in metrics else NOT_RUN,
-        "costs": _costs(metrics["parity"]) if "parity" in metrics else NOT_RUN,
+        "costs": _costs(metrics["parity"], metrics["costs"]) if "costs" in metrics else NOT_RUN,
         "beside": _beside(metrics["beside"]) if "beside" in metrics else NOT_RUN,
     }
 
@@ -41,21 +41,21 @@ def _parity(found: dict[str, Any]) -> str:
     return markdown_table(header, rows)
 
 
-def _costs(found: dict[str, Any]) -> str:
-    header = ["architecture", "parameters, M", "folder, MB", "file, MB", "ms a picture", "import, s",
+def _costs(found: dict[str, Any], costs: dict[str, Any]) -> str:
+    header = ["architecture", "parameters, M", "folder, MB", "file, MB", "ms a picture",
               "load, s", "10 names to the file, s"]  # fmt: skip
     rows = [
         [
             name,
             f"{one['parameters'] / 1e6:.1f}",
             f"{one['bundle_bytes'] / 1e6:.1f}",
-            f"{one['file_bytes'] / 1e6:.1f}",
-            f"{one['one_thread_ms']:.0f}",
-            f"{one['import_s']:.0f}",
-            f"{one['load_s']:.1f}",
-            f"{one['names_to_file_s']:.2f}",
+            f"{cost['file_bytes'] / 1e6:.1f}",
+            f"{cost['one_thread_ms']:.0f}",
+            f"{cost['load_s']:.1f}",
+            f"{cost['names_to_file_s']:.2f}",
         ]
         for name, one in found.items()
+        for cost in [costs[name]]
     ]
     return markdown_table(header, rows)
 
