@@ -12,11 +12,12 @@ from hyperclip.bundle import write_bundle
 from hyperclip.bundle.read import Bundle, read_bundle
 from hyperclip.compress.contract import METHODS, CompressionData, Layer, MethodReport, compress, method
 from hyperclip.compress.magnitude import MagnitudeConfig
+from hyperclip.compress.rewrite import save_bundle
 from hyperclip.compress.wanda import WandaConfig
 from hyperclip.errors import InputError
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.specialize import load
-from tiny_bundle import make_files, make_manifest
+from tiny_bundle import make_files, make_manifest, write_pair
 
 CONFIGS = (WandaConfig(sparsity=0.5), MagnitudeConfig(sparsity=0.5))
 
@@ -84,6 +85,20 @@ def test_a_bundle_gives_a_bundle_and_is_not_touched(
     assert {layer.part for layer in report.layers} == {"encoder.onnx"}  # the toy's text side has no layers
     assert smaller.manifest.generated == bundle.manifest.generated
     assert report.n_calibration_texts == 3
+
+
+def test_what_a_model_shares_with_another_is_left_alone(tmp_path: Path, data: CompressionData) -> None:
+    write_pair(tmp_path)
+    micro = read_bundle(tmp_path / "micro")
+    smaller, report = compress(micro, data, CONFIGS[0])
+    assert isinstance(smaller, Bundle)
+    assert smaller.manifest.shares == micro.manifest.shares
+    assert report.n_calibration_texts == 0
+    assert any("belongs to the model tiny" in note for note in report.notes)
+    save_bundle(smaller, tmp_path / "thin")
+    thin = load(tmp_path / "thin").specialize(["a", "b"])
+    assert thin.metadata.model.fingerprint == smaller.fingerprint
+    assert smaller.files["encoder.onnx"] != micro.files["encoder.onnx"]
 
 
 def test_the_same_data_give_the_same_bytes(classifier: Classifier, data: CompressionData) -> None:

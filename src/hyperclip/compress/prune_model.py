@@ -76,7 +76,7 @@ def prune_model(
         layers=layers,
         n_calibration_images=len(data.images),
         n_calibration_texts=n_texts,
-        notes=_notes(data, config, layers, is_bundle=isinstance(model, Bundle)),
+        notes=_notes(data, config, model),
     )
     return pruned, report
 
@@ -132,6 +132,8 @@ def _prune_bundle(
         work.append((SPECIALIZER, TEXT_VECTOR, texts, {"token_ids": token, "mask": np.ones_like(token)}))
     fixed = frozenset(parameter.name for parameter in manifest.generated)
     for name, until, feeds, blank in work:
+        if name not in manifest.files:  # it belongs to another model, which this one would no longer fit
+            continue
         graph, found = prune_graph(
             parse_model(bundle.files[name], where=name), feeds, blank=blank, score=score, config=config,
             part=name, until=until, fixed=fixed if name == ENCODER else frozenset(), on_progress=on_progress,
@@ -140,12 +142,11 @@ def _prune_bundle(
         if any(not layer.note for layer in found):
             onnx.checker.check_model(graph)
             changed[name] = graph.SerializeToString(deterministic=True)
-    return rewritten_bundle(bundle, changed, change=change), tuple(layers), len(set(data.texts))
+    n_texts = len(set(data.texts)) if SPECIALIZER in manifest.files else 0
+    return rewritten_bundle(bundle, changed, change=change), tuple(layers), n_texts
 
 
-def _notes(
-    data: CompressionData, config: PruneConfig, layers: tuple[Layer, ...], *, is_bundle: bool
-) -> tuple[str, ...]:
+def _notes(data: CompressionData, config: PruneConfig, model: Classifier | Bundle) -> tuple[str, ...]:
     """Return what a reader should know about how it was done."""
     notes = [
         "Zeros stay in the file as numbers: it has the same bytes, and ordinary kernels take the same time. "
@@ -158,8 +159,13 @@ def _notes(
         )
     if not data.images:
         notes.append("There were no pictures, so that what pruning shifted was not repaired.")
-    if is_bundle and not data.texts:
+    if isinstance(model, Bundle) and SPECIALIZER not in model.manifest.files:
+        assert model.manifest.shares is not None
+        notes.append(
+            f"The text encoder belongs to the model {model.manifest.shares.bundle} and was left as it is."
+        )
+    elif isinstance(model, Bundle) and not data.texts:
         notes.append("There were no texts, so that the text encoder was left as it was or not repaired.")
-    if is_bundle:
+    if isinstance(model, Bundle):
         notes.append("Pictures went through the encoder in its neutral state, without a list of names.")
     return tuple(notes)
