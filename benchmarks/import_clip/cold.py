@@ -1,9 +1,9 @@
-"""One answer of a fresh process; prints its largest memory in MB.
+"""One answer of a fresh process; prints its largest memory in MB (Linux alone).
 
 python -m benchmarks.import_clip.cold file|source NAME PATH PHOTOGRAPH
 """
 
-import resource
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +15,9 @@ def main() -> None:
     kind, name, path, photograph = sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
     pipeline = FilePipeline(path) if kind == "file" else SourcePipeline(name, path)
     pipeline.predict(photograph)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)  # kB on Linux
+    # Not getrusage: a child's largest memory there begins with that of the process that it was forked from.
+    (peak_kb,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="utf-8"))
+    print(int(peak_kb) / 1024)
 
 
 if __name__ == "__main__":

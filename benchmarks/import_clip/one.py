@@ -10,12 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from benchmarks.import_clip.names import NAMES
 from benchmarks.import_clip.small_models import lively, open_clip_tokenizer, write_hugging_face
 
-NAMES = (
-    "cat", "dog", "cup of coffee", "cup of tea", "rocket", "airplane", "astronaut", "diver", "flower",
-    "temple",
-)  # fmt: skip
 WITH_HUB_TOKENIZER = ("ViT-B-16-SigLIP", "ViT-B-16-SigLIP2")
 HUGGING_FACE = {
     "transformers CLIP": "clip",

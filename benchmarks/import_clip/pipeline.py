@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.import_clip.one import NAMES
+from benchmarks.import_clip.names import NAMES
 
 __all__ = ["FilePipeline", "SourcePipeline", "write_photographs", "write_weights"]
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.import_clip.run parity    # eleven architectures, a process each; resumes
     python -m benchmarks.import_clip.run beside    # one file beside open_clip's pipeline; machine idle
+    python -m benchmarks.import_clip.run cold      # the same two in fresh processes; machine idle
 
 Weights are random: they test the plumbing and the speed, not the answers.
 """
@@ -32,11 +33,11 @@ N_COLD = 5
 def main() -> None:
     """Command line of the benchmark."""
     parser = make_parser(__doc__)
-    parser.add_argument("part", choices=("parity", "beside"))
+    parser.add_argument("part", choices=("parity", "beside", "cold"))
     parser.add_argument("--runs", type=Path, default=Path("runs/import_clip"), help="where models are kept")
     parser.add_argument("--rounds", type=int, default=9, help="pairs of a speed measurement")
     options = parser.parse_args()
-    found = parity(options) if options.part == "parity" else beside(options)
+    found = {"parity": parity, "beside": beside, "cold": cold}[options.part](options)
     metrics: dict[str, Any] = {options.part: found}
     if options.part == "beside":
         from benchmarks.import_clip.one import costs
@@ -64,7 +65,7 @@ def parity(options: Any) -> dict[str, Any]:
 def beside(options: Any) -> dict[str, Any]:
     """Time a classifier file and the source's pipeline in turns, and both from a cold start."""
     import torch
-    from benchmarks.import_clip.one import NAMES
+    from benchmarks.import_clip.names import NAMES
     from benchmarks.import_clip.pipeline import FilePipeline, SourcePipeline, write_photographs, write_weights
 
     found: dict[str, Any] = {}
@@ -100,7 +101,6 @@ def beside(options: Any) -> dict[str, Any]:
                 "threads": threads,
                 "file_bytes": file.stat().st_size,
                 "source_bytes": weights.stat().st_size,
-                "cold": _cold(name, file, weights, photographs[0]),
             }
             weights.unlink()
     return found
@@ -110,30 +110,51 @@ def _over(pipeline: Any, photographs: list[Path]) -> Callable[[], object]:
     return lambda: [pipeline.predict(path) for path in photographs]
 
 
-def _cold(name: str, file: Path, weights: Path, photograph: Path) -> dict[str, Any]:
-    """From the start of a process to the first answer, in turns, and the process's largest memory."""
+def cold(options: Any) -> dict[str, Any]:
+    """Time processes from their start to the first answer, both kinds in turns; and their memory in MB."""
+    from benchmarks.import_clip.names import NAMES
+    from benchmarks.import_clip.pipeline import write_photographs, write_weights
+
+    from hyperclip import load
+
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        photograph = write_photographs(Path(temporary))[0]
+        for name in BESIDE:
+            folder = options.runs / name
+            weights = write_weights(name, folder / "weights.safetensors")
+            file = Path(temporary) / f"{name}.onnx"
+            load(folder / "model").specialize(NAMES).save(file)
+            found[name] = _in_turns(name, file, weights, photograph)
+            weights.unlink()
+            say(f"{name}: {found[name]}")
+    return found
+
+
+def _in_turns(name: str, file: Path, weights: Path, photograph: Path) -> dict[str, Any]:
+    """Medians of several processes of each kind."""
     seconds: dict[str, list[float]] = {"file": [], "source": []}
-    memory: dict[str, list[float]] = {"file": [], "source": []}
+    peak_mb: dict[str, list[float]] = {"file": [], "source": []}
     for _ in range(N_COLD):
         for kind, path in (("file", file), ("source", weights)):
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.import_clip.cold",
-                kind,
-                name,
-                str(path),
-                str(photograph),
-            ]
             start = time.perf_counter()
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            printed = _answer_once(kind, name, path, photograph)
             seconds[kind].append(time.perf_counter() - start)
-            memory[kind].append(float(done.stdout.strip().splitlines()[-1]))
+            peak_mb[kind].append(float(printed.splitlines()[-1]))
     return {
         **{f"{kind}_s": statistics.median(values) for kind, values in seconds.items()},
-        **{f"{kind}_peak_mb": statistics.median(values) for kind, values in memory.items()},
+        **{f"{kind}_peak_mb": statistics.median(values) for kind, values in peak_mb.items()},
         "ratio_s": ratio(seconds["source"], seconds["file"]),
     }
+
+
+def _answer_once(kind: str, name: str, path: Path, photograph: Path) -> str:
+    """What a fresh process prints that answers once."""
+    program = [sys.executable, "-m", "benchmarks.import_clip.cold"]
+    done = subprocess.run(
+        [*program, kind, name, str(path), str(photograph)], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

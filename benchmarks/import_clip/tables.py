@@ -13,7 +13,9 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
     return {
         "parity": _parity(metrics["parity"]) if "parity" in metrics else NOT_RUN,
         "costs": _costs(metrics["parity"], metrics["costs"]) if "costs" in metrics else NOT_RUN,
-        "beside": _beside(metrics["beside"]) if "beside" in metrics else NOT_RUN,
+        "beside": _beside(metrics["beside"], metrics["cold"])
+        if {"beside", "cold"} <= metrics.keys()
+        else NOT_RUN,
     }
 
 
@@ -60,7 +62,7 @@ def _costs(found: dict[str, Any], costs: dict[str, Any]) -> str:
     return markdown_table(header, rows)
 
 
-def _beside(found: dict[str, Any]) -> str:
+def _beside(found: dict[str, Any], cold: dict[str, Any]) -> str:
     rows = []
     for name, one in found.items():
         for n_threads, times in one["threads"].items():
@@ -72,12 +74,12 @@ def _beside(found: dict[str, Any]) -> str:
                     _spread(times["ratio_wall"], 2),
                 ]
             )
-        cold = one["cold"]
+        start = cold[name]
         rows += [
-            [f"{name}: start to first answer, s", f"{cold['file_s']:.2f}", f"{cold['source_s']:.2f}",
-             _spread(cold["ratio_s"], 1)],
-            [f"{name}: largest memory, MB", f"{cold['file_peak_mb']:.0f}", f"{cold['source_peak_mb']:.0f}",
-             f"{cold['source_peak_mb'] / cold['file_peak_mb']:.1f}"],
+            [f"{name}: start to first answer, s", f"{start['file_s']:.2f}", f"{start['source_s']:.2f}",
+             _spread(start["ratio_s"], 1)],
+            [f"{name}: largest memory, MB", f"{start['file_peak_mb']:.0f}", f"{start['source_peak_mb']:.0f}",
+             f"{start['source_peak_mb'] / start['file_peak_mb']:.1f}"],
             [f"{name}: bytes on disk, MB", f"{one['file_bytes'] / 1e6:.0f}",
              f"{one['source_bytes'] / 1e6:.0f}",
              f"{one['source_bytes'] / one['file_bytes']:.1f}"],
