@@ -88,13 +88,11 @@ def find_model(info: "ModelInfo", given: str | None) -> "Model":
 
 def _draw(found: "Explanation", image: Path, path: Path) -> bool:
     """Draw the explanation; without matplotlib say so and go on."""
-    from PIL import Image, ImageOps
-
     from hyperclip.adapt.explain import verdict
     from hyperclip.evaluate.draw_explanation import draw_explanation
+    from hyperclip.runtime.preprocess import load_image
 
-    with Image.open(image) as opened:
-        shown = ImageOps.exif_transpose(opened).convert("RGB")
+    shown = load_image(image)
     shown.thumbnail((900, 900))
     try:
         draw_explanation(
