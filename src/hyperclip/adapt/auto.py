@@ -1,5 +1,6 @@
 """Whichever method does best on held-out pictures, names alone included. scikit-learn."""
 
+import time
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -56,6 +57,8 @@ class Auto(Adapter):
         The fitted method that was kept.
     fitted_ : dict of str to Adapter
         All of them.
+    seconds_ : dict of str to float
+        Processor time of each.
     """
 
     name = "auto"
@@ -75,23 +78,28 @@ class Auto(Adapter):
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Fit every method to pictures; see `Adapter.fit`."""
-        fallback = Wise(prior=self.prior, features=self.features)
         if self.prior is None:
             self._targets(np.asarray(y))  # says what is missing
-        self.fitted_: dict[str, Adapter] = {FALLBACK: fallback.fit(X, y)}
+        self.fitted_: dict[str, Adapter] = {}
+        self.seconds_: dict[str, float] = {}
+        self._fit_one(FALLBACK, X, y)
         self._keep(FALLBACK)
-        if fallback.held_out_ is None:
+        if self.fitted_[FALLBACK].held_out_ is None:
             self.losses_, self.chosen_ = None, 0
             return self
-        for name, method in CANDIDATES.items():
-            if name == "slr_avd" and self.texts is None:
-                continue
-            if name != FALLBACK:
-                more: dict[str, Any] = {"texts": self.texts} if name == "slr_avd" else {}
-                self.fitted_[name] = method(prior=self.prior, features=self.features, **more).fit(X, y)
+        for name in CANDIDATES:
+            if name not in self.fitted_ and (name != "slr_avd" or self.texts is not None):
+                self._fit_one(name, X, y)
         self.fitted_ = {name: self.fitted_[name] for name in CANDIDATES if name in self.fitted_}
         self._compare()
         return self
+
+    def _fit_one(self, name: str, X: npt.ArrayLike, y: npt.ArrayLike) -> None:
+        """Fit one method and note how long it took."""
+        more: dict[str, Any] = {"texts": self.texts} if name == "slr_avd" else {}
+        started = time.process_time()
+        self.fitted_[name] = CANDIDATES[name](prior=self.prior, features=self.features, **more).fit(X, y)
+        self.seconds_[name] = time.process_time() - started
 
     def _compare(self) -> None:
         """Keep the best method; answer for each fold with the one that is best on the others."""
