@@ -40,7 +40,11 @@ def compress(
         ),
     ],
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="wanda (looks at pictures) or magnitude (the baseline).")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="wanda (looks at pictures), magnitude (the baseline) or adasap (channels; trains).",
+        ),
     ] = "wanda",
     sparsity: Annotated[
         float | None,
@@ -49,6 +53,16 @@ def compress(
     pattern: Annotated[
         str | None,
         typer.Option(metavar="N:M", help="Instead of a share: keep N of every M inputs, such as 2:4."),
+    ] = None,
+    channels: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="adasap: share of the channels to remove; 0.5 unless said."),
+    ] = None,
+    importance: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="adasap: channels go by magnitude (unless said), taylor or latency."
+        ),
     ] = None,
     data: Annotated[
         Path | None,
@@ -76,7 +90,9 @@ def compress(
     from hyperclip.compress.transformer_files import architecture_of
     from hyperclip.runtime.classifier import Classifier
 
-    config = _config(method, {"sparsity": sparsity, "pattern": pattern})
+    config = _config(
+        method, {"sparsity": sparsity, "pattern": pattern, "channels": channels, "importance": importance}
+    )
     paths = report_paths(output)
     is_transformer = architecture_of(model_or_file) is not None
     model = None if is_transformer else _load(model_or_file)

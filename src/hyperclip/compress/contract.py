@@ -30,6 +30,7 @@ __all__ = [
     "OnProgress",
     "compress",
     "method",
+    "method_of",
 ]
 
 OnProgress = Callable[[int, int, str], None]
@@ -152,6 +153,7 @@ class Method:
     summary: str  # one line for --help and the documentation
     options: tuple[str, ...]  # command line options beyond the model that set fields of that name
     needs_images: bool  # whether it cannot do without pictures
+    n_images: int = 128  # how many pictures it is given at most; methods that train want more
 
 
 METHODS: dict[str, Method] = {
@@ -168,6 +170,14 @@ METHODS: dict[str, Method] = {
         summary="zeros where weights are smallest; no retraining, the baseline",
         options=("sparsity", "pattern"),
         needs_images=False,
+    ),
+    "adasap": Method(
+        module="hyperclip.compress.adasap",
+        config="AdaSAPConfig",
+        summary="removes channels and trains the rest for flat minima (needs PyTorch)",
+        options=("channels", "importance"),
+        needs_images=True,
+        n_images=2000,
     ),
 }
 
@@ -223,13 +233,16 @@ def compress(
     BundleError
         If the model is damaged.
     """
+    run = method(method_of(config)).compress
+    result: tuple[Classifier | Bundle, MethodReport] = run(model, data, config, on_progress=on_progress)
+    return result
+
+
+def method_of(config: Any) -> str:
+    """Return the name of the method that a config belongs to; raises `InputError` where there is none."""
     for name, row in METHODS.items():
         if type(config).__module__ == row.module and type(config).__name__ == row.config:
-            run = method(name).compress
-            result: tuple[Classifier | Bundle, MethodReport] = run(
-                model, data, config, on_progress=on_progress
-            )
-            return result
+            return name
     raise InputError(
         f"The config is a {type(config).__name__}; expected one of "
         f"{', '.join(row.config for row in METHODS.values())}; make one of these."

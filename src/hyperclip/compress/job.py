@@ -9,8 +9,15 @@ import numpy as np
 
 from hyperclip.bundle.checksum import read_capped
 from hyperclip.bundle.read import Bundle
-from hyperclip.compress.contract import CompressionData, MethodReport, OnProgress, compress
-from hyperclip.compress.data import MAX_CALIBRATION_IMAGES, Pictures, divide, glossary_texts, read_pictures
+from hyperclip.compress.contract import (
+    METHODS,
+    CompressionData,
+    MethodReport,
+    OnProgress,
+    compress,
+    method_of,
+)
+from hyperclip.compress.data import Pictures, divide, glossary_texts, read_pictures
 from hyperclip.compress.measure import Comparison, compare
 from hyperclip.errors import BundleError, InputError
 from hyperclip.evaluate.accuracy import match_names
@@ -88,7 +95,8 @@ def compress_and_measure(
             on_remark("No label is a class of the classifier, so the pictures count as unlabeled.")
         if usable is not found and train is not None:
             train = _unlabeled(train)
-        calibration, judged = divide(usable, train=train, n_calibration=MAX_CALIBRATION_IMAGES, rng=rng)
+        n_most = METHODS[method_of(config)].n_images
+        calibration, judged = divide(usable, train=train, n_calibration=n_most, rng=rng)
     data = CompressionData(
         images=() if calibration is None else calibration.images,
         target=None if calibration is None else calibration.target,

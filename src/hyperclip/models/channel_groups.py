@@ -95,12 +95,13 @@ def find_groups(model: nn.Module, example: Tensor) -> list[ChannelGroup]:
     traced = copy.deepcopy(model).float().eval().requires_grad_(True)
     graph = torch_pruning.DependencyGraph()
     carried = _Carried()
+    ours = {type(one): carried for one in traced.modules() if isinstance(one, ConditionedNorm | ChannelScale)}
     try:
         with torch.enable_grad():
             graph.build_dependency(
                 traced,
                 example_inputs=example.float(),
-                customized_pruners={ConditionedNorm: carried, ChannelScale: carried},
+                customized_pruners=ours,  # by exact class
                 verbose=False,
             )
         found = list(graph.get_all_groups())

@@ -45,8 +45,8 @@ class SharpnessConfig:
     method: str = "none"
     """`none`, `sam`, `asam` (SAM relative to the weights) or `adasap` (a radius for each neuron)."""
     radius: float = 0.05
-    """Of the whole model (`sam`: 0.05, `asam`: 0.5), or the largest of a neuron (`adasap`: 0.5)."""
-    radius_min: float = 0.01
+    """Of the whole model (`sam`: 0.05, `asam`: 0.5), or the largest of a neuron (`adasap`: 0.02)."""
+    radius_min: float = 0.005
     """Radius of the most important neuron of a layer (`adasap`)."""
     normalization: str = "neuron"
     """Of `adasap`. `neuron`: each has a ball of its own. `global`: all share one, which is gentler."""
@@ -59,7 +59,7 @@ class SharpnessConfig:
         if not 0 <= self.radius < math.inf:
             raise InputError(f"sharpness.radius is {self.radius}; expected 0 or more; try 0.05.")
         if not 0 <= self.radius_min < math.inf:
-            raise InputError(f"sharpness.radius_min is {self.radius_min}; expected 0 or more; try 0.01.")
+            raise InputError(f"sharpness.radius_min is {self.radius_min}; expected 0 or more; try 0.005.")
         if self.method == "adasap" and self.radius_min > self.radius:
             raise InputError(
                 f"sharpness.radius_min is {self.radius_min}; expected at most radius = {self.radius}; "
