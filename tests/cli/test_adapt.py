@@ -6,21 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from command_line import assert_one_sentence
+from command_line import assert_one_sentence, save_shades
 from hyperclip.adapt.methods import METHODS
 from hyperclip.runtime.classifier import Classifier
-
-
-def save_shades(folder: Path, color: tuple[int, int, int], n_images: int, *, seed: int) -> None:
-    """Write noisy pictures of one color."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    for number in range(n_images):
-        noise = rng.normal(0, 25, (24, 24, 3))
-        pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
 @pytest.fixture
