@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from benchmarks.import_clip.small_models import SETTINGS, open_clip_weights, wri
 
 from hyperclip import Classifier, load
 from hyperclip.bundle import read_bundle
-from hyperclip.errors import BundleError, InputError
+from hyperclip.errors import BundleError, InputError, MissingExtraError
 from hyperclip.export.import_check import LOGIT_TOLERANCE, check_answers
 from hyperclip.export.import_clip import import_clip, load_source, write_imported
 from hyperclip.export.import_graphs import check_sizes
@@ -285,3 +286,33 @@ def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"letters\.txt"):
         import_clip("open_clip:ViT-B-32/laion400m_e32", tmp_path / "out")
     assert (tmp_path / "out" / "letters.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    ("library", "source"), [("open_clip", "open_clip:RN50/x"), ("transformers", "hf:a/b")]
+)
+def test_a_missing_extra_is_named(
+    library: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'hyperclip\[import\]'"):
+        import_clip(source, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", ["hf:nobody/nothing-of-that-name", "open_clip:ViT-B-32/laion2b_s34b_b79k"])
+def test_without_a_network_it_is_one_sentence_at_once(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    def fail() -> None:
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(huggingface_hub.utils, "get_session", fail)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    before = constants.HF_HUB_OFFLINE
+    with pytest.raises(InputError, match=r"expected .*network that lets downloads pass"):
+        load_source(source)
+    assert before == constants.HF_HUB_OFFLINE
