@@ -6,7 +6,7 @@ PYTEST_ARGS ?=
 VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PIP_INSTALL := $(VENV_PYTHON) -m pip --disable-pip-version-check install --quiet --no-input
-TEST_EXTRAS := demo,parquet,report,train,dev
+TEST_EXTRAS := demo,parquet,report,train,import,dev
 INSTALL_FAILED := { echo "make: Installing failed (see above); is a package index within reach of pip?" >&2; exit 1; }
 
 .DEFAULT_GOAL := help

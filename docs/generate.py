@@ -66,13 +66,17 @@ def make_recipe(section: str) -> str:
 def recipe_sections() -> dict[str, type]:
     """Return the dataclass behind each section; ``about`` is the file that ``hyperclip export`` reads."""
     from hyperclip.export.bundle import About
+    from hyperclip.train.channel_choice import PruningConfig
     from hyperclip.train.hyperclip_objective import ObjectiveConfig
     from hyperclip.train.recipe import OptimizerConfig, RunConfig
+    from hyperclip.train.sam import SharpnessConfig
     from hyperclip.train.text_objective import TextConfig
 
     return {
         "run": RunConfig,
         "optimizer": OptimizerConfig,
+        "sharpness": SharpnessConfig,
+        "pruning": PruningConfig,
         "text": TextConfig,
         "hyperclip": ObjectiveConfig,
         "about": About,

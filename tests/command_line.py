@@ -36,3 +36,13 @@ def assert_one_sentence(outcome: Outcome, *words: str) -> None:
     assert "Traceback" not in outcome.stderr
     for word in words:
         assert word in outcome.stderr
+
+
+def save_shades(folder: Path, color: tuple[int, int, int], n_images: int, *, seed: int) -> None:
+    """Write noisy pictures of one color."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for number in range(n_images):
+        noise = rng.normal(0, 25, (24, 24, 3))
+        pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")

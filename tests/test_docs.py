@@ -173,13 +173,17 @@ def test_recipes_of_a_page_are_read(page: Path) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("timm")
     from hyperclip.export.bundle import About
+    from hyperclip.train.channel_choice import PruningConfig
     from hyperclip.train.hyperclip_objective import ObjectiveConfig
     from hyperclip.train.recipe import OptimizerConfig, RunConfig, from_mapping
+    from hyperclip.train.sam import SharpnessConfig
     from hyperclip.train.text_objective import TextConfig
 
     sections = {
         "run": RunConfig,
         "optimizer": OptimizerConfig,
+        "sharpness": SharpnessConfig,
+        "pruning": PruningConfig,
         "text": TextConfig,
         "hyperclip": ObjectiveConfig,
     }

@@ -23,6 +23,9 @@ def test_everything_that_make_test_installs_is_pinned_to_a_version_that_fits() -
         wanted += PROJECT["optional-dependencies"][extra]
     pinned = pins()
     for requirement in map(Requirement, wanted):
+        if requirement.name == "hyperclip":  # an extra that brings another one along, listed by itself
+            assert requirement.extras <= set(extras.split(","))
+            continue
         assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
 
 

@@ -3,11 +3,9 @@
     python -m benchmarks.few_shot.run            # the table and the plots
     python -m benchmarks.few_shot.run --sets waste --seeds 2 --out /tmp/few-shot   # a quick try
 
-Every picture is embedded once and kept in --cache; all fits run on what is kept there. What was measured
-is kept there as well, so that an interrupted run goes on: empty the folder after a change of the code.
+Every picture is embedded once and kept in --cache; all fits run on what is kept there.
 """
 
-import json
 import time
 import warnings
 from collections import defaultdict
@@ -24,7 +22,6 @@ from benchmarks.few_shot.texts import descriptions_of
 
 import hyperclip
 from hyperclip.adapt.text_features import random_control, text_features
-from hyperclip.bundle.atomic import write_file
 from hyperclip.evaluate.corruptions import FIVE_CORRUPTIONS, corrupt
 from hyperclip.runtime.head_features import default_features
 from hyperclip.runtime.head_part import HeadPart
@@ -89,10 +86,6 @@ def _measure_set(model: Model, data: Path, cache: Path, name: str, *, n_seeds: i
     most = MOST_SHOTS.get(name, max(SHOTS))
     by_shots: dict[str, Any] = {}
     for n_shots in [count for count in SHOTS if count <= most]:
-        kept = cache / model.fingerprint[:8] / f"{name}-{n_shots}-{n_seeds}.json"
-        if kept.is_file():
-            by_shots[str(n_shots)] = json.loads(kept.read_text(encoding="utf-8"))
-            continue
         started = time.monotonic()
         rows: dict[str, list[Any]] = defaultdict(list)
         for seed in range(n_seeds):
@@ -102,7 +95,6 @@ def _measure_set(model: Model, data: Path, cache: Path, name: str, *, n_seeds: i
             if seed < N_TEXT_SEEDS:
                 rows["texts"].append(text_controls(tasks["own"], places))
         by_shots[str(n_shots)] = {part: _joined(found) for part, found in rows.items()}
-        write_file(kept, json.dumps(by_shots[str(n_shots)]).encode())
         say(f"{name}, {n_shots} shots: {time.monotonic() - started:.0f} s")
     return {
         "n_classes": len(pool_images.class_names),

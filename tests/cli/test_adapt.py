@@ -6,21 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from command_line import assert_one_sentence
+from command_line import assert_one_sentence, save_shades
 from hyperclip.adapt.methods import METHODS
 from hyperclip.runtime.classifier import Classifier
-
-
-def save_shades(folder: Path, color: tuple[int, int, int], n_images: int, *, seed: int) -> None:
-    """Write noisy pictures of one color."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    for number in range(n_images):
-        noise = rng.normal(0, 25, (24, 24, 3))
-        pixels = np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
 @pytest.fixture
@@ -35,9 +24,10 @@ def shades(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_writes_an_ordinary_classifier(
-    run, classifier_file: Path, shades: Path, method: str
+    run, classifier_file: Path, model_folder: Path, shades: Path, method: str
 ) -> None:
-    outcome = run("adapt", classifier_file, shades, "-o", "better.onnx", "--method", method, "--json")
+    options = ("-o", "better.onnx", "--method", method, "--model", model_folder, "--json")
+    outcome = run("adapt", classifier_file, shades, *options)
     assert outcome.code == 0, outcome.stderr
     value = json.loads(outcome.stdout)
     assert value["path"] == "better.onnx"
@@ -115,7 +105,7 @@ def test_copies_count_once_and_are_said(run, classifier_file: Path, shades: Path
 
 def test_one_picture_in_two_classes_is_refused(run, classifier_file: Path, shades: Path) -> None:
     (shades / "dog" / "again.png").write_bytes((shades / "cat" / "0.png").read_bytes())
-    outcome = run("adapt", classifier_file, shades, "-o", "better.onnx")
+    outcome = run("adapt", classifier_file, shades, "-o", "better.onnx", "--method", "gda")
     assert_one_sentence(outcome, "'cat/0.png' of 'cat'", "'dog/again.png' of 'dog'", "the same picture")
     assert not Path("better.onnx").exists()
 

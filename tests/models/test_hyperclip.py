@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits
 from hyperclip.models import (
     HeadConfig,
@@ -276,3 +277,10 @@ def test_model_without_hypernetwork_generates_nothing(make: Make) -> None:
     model.set_center(unit_rows(3))
 
     assert model.generate(unit_rows(3)[None]) is None
+
+
+def test_a_hypernetwork_needs_something_to_generate() -> None:
+    config = make_config("nf_regnet_b0", "text")  # its convolutions are normalized, its channels are not
+
+    with pytest.raises(InputError, match=r"nothing of \['norms'\] .*\['pointwise'\]"):
+        HyperCLIP(config)

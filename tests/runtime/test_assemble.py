@@ -170,3 +170,26 @@ def test_all_sizes_have_the_same_nodes() -> None:
         )
         counts.append(Counter(node.op_type for node in onnx.ModelProto.FromString(data).graph.node))
     assert counts[0] == counts[1]
+
+
+def test_a_classifier_beyond_two_gigabytes_is_refused() -> None:
+    manifest = make_manifest(kind="linear")
+    huge = np.broadcast_to(np.float32(0), (2**29, DIM))  # no memory, and counted as its size
+
+    with pytest.raises(BundleError, match=r"would have .* GB; expected at most 2 GB"):
+        assemble(
+            encoder(),
+            head=huge,
+            bias=BIAS,
+            head_spec=manifest.head,
+            images=manifest.images,
+            metadata=METADATA,
+        )
+
+
+def test_scalars_stay_scalars() -> None:
+    """A pooled token is picked by a Gather whose index has no axes; with one, shapes would differ."""
+    model = onnx.ModelProto.FromString(build())
+    white = next(tensor for tensor in model.graph.initializer if tensor.name == "preprocess/white")
+
+    assert list(white.dims) == []

@@ -65,7 +65,10 @@ def make_picture(size: tuple[int, int], kind: str) -> npt.NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
-@pytest.mark.parametrize(("resize", "crop_ratio"), [("crop", 1.0), ("crop", 0.875), ("squash", 1.0)])
+@pytest.mark.parametrize(("resize", "crop_ratio"), [
+    ("crop", 1.0), ("crop", 0.875), ("squash", 1.0), ("shortest", 1.0), ("shortest", 0.875),
+    ("shortest_floor", 1.0),
+])  # fmt: skip
 @pytest.mark.parametrize("kind", ["noise", "pattern"])
 def test_resize_equals_pillow(interpolation: str, resize: str, crop_ratio: float, kind: str) -> None:
     images = spec(resize=resize, crop_ratio=crop_ratio, interpolation=interpolation)
@@ -74,10 +77,36 @@ def test_resize_equals_pillow(interpolation: str, resize: str, crop_ratio: float
             continue
         image = make_picture(size, kind)
         side = min(size) * crop_ratio if resize == "crop" else min(size)
+        if images.is_resized_first:
+            side = min(size) * SIZE_PX / images.resize_px
         tolerance = 1 if side >= SIZE_PX else 3
         expected = fit_image(Image.fromarray(image), spec=images)
         difference = np.abs(levels(image, images) - expected.astype(np.float32)).max()
         assert difference <= tolerance, (size, difference)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("resize_px", "size_px"), [(96, 96), (110, 96), (97, 96)])
+def test_shortest_is_what_torchvision_does(resize_px: int, size_px: int) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    images = spec(resize="shortest", crop_ratio=size_px / resize_px)
+    cubic = transforms.InterpolationMode.BICUBIC
+    other = transforms.Compose(
+        [transforms.Resize(resize_px, interpolation=cubic), transforms.CenterCrop(size_px)]
+    )
+    assert images.resize_px == resize_px
+    for size in [(480, 640), (641, 481), (100, 777), (50, 60), (1000, 333), (96, 96), (225, 999)]:
+        picture = Image.fromarray(make_picture(size, "noise"))
+        np.testing.assert_array_equal(fit_image(picture, spec=images), np.asarray(other(picture)))
+
+
+def test_a_panorama_keeps_its_middle() -> None:
+    images = spec(resize="shortest")
+    wide = make_picture((100, 2001), "pattern")
+    middle = wide[:, (2001 - 800) // 2 : (2001 - 800) // 2 + 800]
+    np.testing.assert_array_equal(
+        fit_image(Image.fromarray(wide), spec=images), fit_image(Image.fromarray(middle), spec=images)
+    )
 
 
 def test_a_picture_of_the_right_size_is_left_as_it_is() -> None:

@@ -172,7 +172,8 @@ carry the decision.'
     if words.mean > 0:
         return (
             f"Random phrases of the same number and length do worse by no more than chance allows "
-            f"({figures}, {words.n} pictures): it is not shown that the words carry the decision."
+            f"({figures}, "
+            f"{words.n} pictures): it is not shown that the words carry the decision."
         )
     return (
         f"Random phrases of the same number and length do as well ({figures}): the words do not carry the "

@@ -178,6 +178,8 @@ class Manifest:
             key: dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value  # type: ignore[arg-type]
             for key, value in values.items()
         }
+        if self.text.padding == "longest":  # bundles from before there was a choice look as they did
+            del values["text"]["padding"]
         values["generated"] = [dataclasses.asdict(parameter) for parameter in self.generated]
         values["files"] = {name: dataclasses.asdict(entry) for name, entry in self.files.items()}
         if self.shares is not None:  # bundles that share nothing look as they did before there was sharing

@@ -13,7 +13,7 @@ from hyperclip.errors import BundleError
 
 __all__ = ["Bundle", "read_bundle"]
 
-MAX_SHOP_FILE_BYTES = 512 * 2**20
+MAX_SHOP_FILE_BYTES = 2**31 - 1  # the largest ONNX file that can be
 SHOP_FILES = (*REQUIRED_FILES, "glossary.bin", "hypernetwork.onnx")
 
 

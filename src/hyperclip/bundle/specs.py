@@ -14,9 +14,11 @@ from hyperclip.bundle.strict import (
 )
 from hyperclip.errors import BundleError
 
-__all__ = ["HEAD_KINDS", "MIXTURE_FLOOR", "HeadSpec", "ImageSpec", "TextSpec"]
+__all__ = ["HEAD_KINDS", "MAX_PROPORTION", "MIXTURE_FLOOR", "HeadSpec", "ImageSpec", "TextSpec"]
 
 MIXTURE_FLOOR = 1e-12  # added before the logarithm of a mixture, so that no logit is -inf
+MAX_PROPORTION = 8  # longer side to shorter, beyond which `shortest` first cuts off both ends
+RESIZES = ("crop", "squash", "shortest", "shortest_floor")
 HEAD_KINDS = ("linear", "log_mixture", "mixture_plus_linear")
 
 
@@ -28,8 +30,11 @@ class ImageSpec:
     ----------
     size_px : int
         Side S of the square that the encoder sees, in pixels.
-    resize : {"crop", "squash"}
-        `crop` cuts out the centered square first, `squash` changes the aspect ratio.
+    resize : {"crop", "squash", "shortest", "shortest_floor"}
+        `crop` cuts out the centered square first, `squash` changes the aspect ratio, `shortest` resizes
+        the shorter side to `resize_px` first and cuts out the centered square then, as most CLIPs do:
+        from half of what is left over, halves rounded to even (torchvision) or down (`shortest_floor`:
+        transformers).
     crop_ratio : float
         Share of the shorter side that the cut square has, in (0, 1]; unused by `squash`.
     interpolation : {"bicubic", "bilinear"}
@@ -51,7 +56,7 @@ class ImageSpec:
     def __post_init__(self) -> None:
         where = "model.json: images"
         check_integer(self.size_px, where=f"{where}.size_px", low=8, high=2048)
-        check_choice(self.resize, where=f"{where}.resize", choices=("crop", "squash"))
+        check_choice(self.resize, where=f"{where}.resize", choices=RESIZES)
         check_number(self.crop_ratio, where=f"{where}.crop_ratio", low=0.05, high=1.0)
         check_choice(self.interpolation, where=f"{where}.interpolation", choices=("bicubic", "bilinear"))
         for name, values, low in (("mean", self.mean, -10.0), ("std", self.std, 1e-4)):
@@ -68,6 +73,16 @@ class ImageSpec:
                 f"{where}.size_px is {self.size_px}; expected one of sizes_px {list(self.sizes_px)}; "
                 "add it to sizes_px."
             )
+
+    @property
+    def is_resized_first(self) -> bool:
+        """Whether the whole picture is resized before the square is cut out."""
+        return self.resize in ("shortest", "shortest_floor")
+
+    @property
+    def resize_px(self) -> int:
+        """What the shorter side is resized to: `size_px` / `crop_ratio`, rounded, at least `size_px`."""
+        return max(self.size_px, int(self.size_px / self.crop_ratio + 0.5))
 
     @classmethod
     def from_json(cls, value: object, where: str = "model.json: images") -> "ImageSpec":
@@ -92,6 +107,9 @@ class TextSpec:
         Tokens of the vocabulary; `unknown_token` may be one that a byte-level vocabulary never gives.
     start_token, end_token : str or None
         Tokens that the tokenizer file puts around a text, or None.
+    padding : {"longest", "context"}
+        How far texts are padded: to the longest of them, or always to `context_length`, for text
+        encoders that also read the padding.
     """
 
     templates: tuple[str, ...]
@@ -101,6 +119,7 @@ class TextSpec:
     unknown_token: str
     start_token: str | None
     end_token: str | None
+    padding: str = "longest"
 
     def __post_init__(self) -> None:
         where = "model.json: text"
@@ -121,11 +140,13 @@ class TextSpec:
             token = getattr(self, name)
             if token is not None or name in ("pad_token", "unknown_token"):
                 check_text(token, where=f"{where}.{name}", max_chars=100)
+        check_choice(self.padding, where=f"{where}.padding", choices=("longest", "context"))
 
     @classmethod
     def from_json(cls, value: object, where: str = "model.json: text") -> "TextSpec":
         """Return the spec that a parsed JSON object describes, or raise `BundleError`."""
-        return cls(**take_fields(cls, value, where=where, convert={"templates": as_tuple}))
+        fields = take_fields(cls, value, where=where, convert={"templates": as_tuple}, optional=("padding",))
+        return cls(**fields)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hyperclip.bundle.atomic import replace_folder
@@ -12,7 +12,7 @@ from hyperclip.bundle.manifest import MANIFEST_NAME, REQUIRED_FILES, FileEntry, 
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError, InputError
 
-__all__ = ["write_bundle"]
+__all__ = ["check_replaceable", "write_bundle"]
 
 
 def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
@@ -51,18 +51,26 @@ def write_bundle(folder: str | Path, manifest: Manifest, files: Mapping[str, byt
         )
     entries = {name: FileEntry(sha256=sha256_hex(data), size_bytes=len(data)) for name, data in files.items()}
     written = dataclasses.replace(manifest, files=entries)
-    _check_replaceable(folder, new_names=set(files))
+    check_replaceable(folder, new_names=set(files))
     replace_folder(folder, {**files, MANIFEST_NAME: written.to_json()})
     return written
 
 
-def _check_replaceable(folder: Path, *, new_names: set[str]) -> None:
-    """Refuse to replace a folder that holds files which no model put there."""
+def check_replaceable(folder: Path, *, new_names: Collection[str] = ()) -> None:
+    """Refuse to replace a folder that holds files which no model put there; raises `InputError`.
+
+    Parameters
+    ----------
+    folder : Path
+        Need not exist.
+    new_names : collection of str
+        Names of the files that will be written, which may be there already.
+    """
     if not folder.exists():
         return
     if not folder.is_dir():
         raise InputError(f"{quote(str(folder), 300)} is a file; expected a folder; choose another path.")
-    known = new_names | {MANIFEST_NAME}
+    known = {*new_names, MANIFEST_NAME}
     # Where no readable model is there, only files of the same names may be replaced.
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
         known |= set(json.loads((folder / MANIFEST_NAME).read_bytes())["files"])

@@ -41,6 +41,12 @@ def evaluate(
         int | None,
         typer.Option(metavar="PX", help="Side of the square that the classifier sees; only with a model."),
     ] = None,
+    glossary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Look meanings up in this model's glossary; only with a model without one."
+        ),
+    ] = None,
     confusion: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="Also draw which classes are taken for which, as a PNG."),
@@ -63,7 +69,7 @@ def evaluate(
     labeled = open_labeled(data)
     if labeled.merged_names:
         say(f"Equal names were made one class: {_listed(labeled.merged_names)}.")
-    classifier = _classifier(model_or_file, labeled, image_size)
+    classifier = _classifier(model_or_file, labeled, image_size, glossary)
     progress = Progress(len(labeled))
     try:
         evaluation = evaluate_classifier(classifier, labeled, on_progress=progress.advance)
@@ -83,7 +89,9 @@ def evaluate(
         raise typer.Exit(FAILED)
 
 
-def _classifier(model_or_file: str, labeled: "LabeledImages", image_size: int | None) -> "Classifier":
+def _classifier(
+    model_or_file: str, labeled: "LabeledImages", image_size: int | None, glossary: str | None
+) -> "Classifier":
     """Return the classifier file that was named, or specialize the model that was."""
     from hyperclip.zoo import names
 
@@ -91,7 +99,15 @@ def _classifier(model_or_file: str, labeled: "LabeledImages", image_size: int | 
     if model_or_file in names() or not (path.suffix == ".onnx" or path.is_file()):
         from hyperclip.runtime.specialize import load
 
-        return load(model_or_file).specialize(labeled.class_names, image_size_px=image_size)
+        model = load(model_or_file)
+        if glossary is not None:
+            model.borrow_glossary(glossary)
+        return model.specialize(labeled.class_names, image_size_px=image_size)
+    if glossary is not None:
+        raise InputError(
+            "--glossary was given with a classifier file; expected a model, as a file has read its meanings "
+            "already; specialize again with --glossary."
+        )
     from hyperclip.evaluate.accuracy import match_names
     from hyperclip.runtime.classifier import Classifier
 

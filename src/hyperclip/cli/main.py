@@ -18,9 +18,11 @@ __all__ = ["build_app", "main"]
 def build_app() -> typer.Typer:
     """Return the application with all its commands."""
     from hyperclip.cli.adapt import adapt
+    from hyperclip.cli.compress import compress
     from hyperclip.cli.evaluate import evaluate
     from hyperclip.cli.explain import explain
     from hyperclip.cli.export import export
+    from hyperclip.cli.import_clip import import_clip
     from hyperclip.cli.inspect import inspect
     from hyperclip.cli.list import list_models
     from hyperclip.cli.predict import predict
@@ -31,12 +33,14 @@ def build_app() -> typer.Typer:
         "specialize": specialize,
         "predict": predict,
         "evaluate": evaluate,
-        "inspect": inspect,
-        "list": list_models,
         "adapt": adapt,
         "explain": explain,
+        "compress": compress,
+        "inspect": inspect,
+        "list": list_models,
         "train": train,
         "export": export,
+        "import": import_clip,
     }
     app = typer.Typer(
         name="hyperclip",

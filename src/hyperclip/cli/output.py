@@ -141,6 +141,11 @@ class Progress:
         self._n_done = 0
         self._has_line = False
 
+    @property
+    def n_done(self) -> int:
+        """How many steps are done."""
+        return self._n_done
+
     def advance(self, n_steps: int) -> None:
         """Count steps as done and tell about it when it is time to."""
         self._n_done += n_steps

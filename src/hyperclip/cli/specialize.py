@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hyperclip.cli.output import print_json, print_table, readable_size, say, show
+from hyperclip.cli.output import Progress, print_json, print_table, printable, readable_size, say, show
 from hyperclip.errors import BundleError, InputError
 
 if TYPE_CHECKING:
+    from hyperclip.bundle.manifest import Manifest
     from hyperclip.runtime.metadata import ClassMeaning
     from hyperclip.runtime.names import ClassEntry
 
-__all__ = ["default_file_name", "specialize", "split_descriptions"]
+__all__ = ["default_file_name", "say_terms", "specialize", "split_descriptions"]
 
 MAX_ROWS = 50  # of the table; a longer list is for `hyperclip inspect`
 MAX_SLUG_CHARS = 24
@@ -59,6 +60,13 @@ def specialize(
         typer.Option(metavar="PX", help="Side of the square that the classifier sees; smaller is faster."),
     ] = None,
     model: Annotated[str, typer.Option(metavar="NAME_OR_FOLDER", help="The model to specialize.")] = "small",
+    glossary: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="Look meanings up in this model's glossary, for a model without one (imported ones).",
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object instead of a table.")
     ] = False,
@@ -78,6 +86,16 @@ def specialize(
     timed: dict[str, float] = {}
     with _timing(timed, "loading the model"):
         loaded = load(model)
+        if glossary is not None:
+            loaded.borrow_glossary(glossary)
+    say_terms(loaded.manifest)
+    progress: list[Progress] = []
+
+    def tell(n_done: int, n_all: int) -> None:
+        if not progress:
+            progress.append(Progress(n_all, unit="texts"))
+        progress[0].advance(n_done - progress[0].n_done)
+
     with _timing(timed, "specializing"):
         classifier = loaded.specialize(
             typed,
@@ -85,7 +103,10 @@ def specialize(
             descriptions=descriptions,
             phrasings={entry.name: entry.phrasings for entry in entries if entry.phrasings},
             image_size_px=image_size,
+            on_progress=tell,
         )
+    for shown in progress:
+        shown.close()
     with _timing(timed, "writing"):
         classifier.save(path)
     meanings = classifier.metadata.meanings
@@ -107,6 +128,16 @@ def specialize(
     n_classes = f"{len(typed)} {'class' if len(typed) == 1 else 'classes'}"
     size = readable_size(len(classifier.to_bytes()))
     show(f"\nWrote {path} ({n_classes}, {size}). Time: {steps}.")
+
+
+def say_terms(manifest: "Manifest") -> None:
+    """Say aloud on which terms a model may be used, where its source forbids commerce or is silent."""
+    if manifest.commercial_use.startswith(("No", "Unknown")):
+        say(
+            f"The weights of {printable(manifest.name)} are under: {printable(manifest.licence)}. "
+            f"Commercial use: "
+            f"{printable(manifest.commercial_use)}"
+        )
 
 
 def _entries(class_names: list[str], names_file: Path | None) -> list["ClassEntry"]:

@@ -24,8 +24,11 @@ from hyperclip.export.onnx_specializer import specializer_to_onnx
 from hyperclip.export.parity import check_parity
 from hyperclip.export.text_side import TextSide, shared_text_side
 from hyperclip.models import HyperCLIP, HyperCLIPConfig, mix_weights
+from hyperclip.models.channel_removal import shrink_to
+from hyperclip.models.imported_folder import ImportedFolder, is_imported
+from hyperclip.models.imported_image import imported_folder_of
 from hyperclip.runtime.tokenizer import TextTokenizer
-from hyperclip.train.class_texts import load_text_encoder, text_spec
+from hyperclip.train.class_texts import load_text_encoder
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
 from hyperclip.train.recipe import from_mapping, objective_section, read_toml
 
@@ -43,6 +46,7 @@ class About:
     origin: str
     training_data: tuple[str, ...] = ()
     size_px: int = 224
+    """This and the four below are those of the imported model, where a run started from one."""
     sizes_px: tuple[int, ...] = (96, 128, 160, 192, 224)
     resize: str = "crop"
     crop_ratio: float = 1.0
@@ -71,10 +75,11 @@ def export_described(
             f"{about} names {error.filename}, which cannot be read ({error.strerror}); correct its files."
         ) from error
     extra["recipe.toml"] = (run / "recipe.toml").read_bytes()
+    imported = _imported_images(run)
     images = ImageSpec(
         size_px=said.size_px, sizes_px=said.sizes_px, resize=said.resize, crop_ratio=said.crop_ratio,
         interpolation=said.interpolation, mean=IMAGE_MEAN, std=IMAGE_STD,
-    )  # fmt: skip
+    ) if imported is None else dataclasses.replace(imported, mean=IMAGE_MEAN, std=IMAGE_STD)  # fmt: skip
     fields = {
         key: getattr(said, key)
         for key in ("name", "version", "licence", "commercial_use", "origin", "training_data")
@@ -118,6 +123,7 @@ def load_run(run: Path, *, trained_share: float = 1.0) -> tuple[HyperCLIP, TextT
     encoder, tokenizer = load_text_encoder(text_run)
     model = HyperCLIP(config, text_encoder=encoder)
     start = None if trained_share == 1.0 else copy.deepcopy(model.image_encoder)
+    shrink_to(model, state)  # where channels were removed
     model.load_state_dict(state)
     if start is not None:
         mix_weights(model.image_encoder, start, share=trained_share)
@@ -166,7 +172,7 @@ def export_bundle(
     """
     model, tokenizer = load_run(run, trained_share=trained_share)
     if shares is None:
-        side = _own_text_side(run, model, extra_files)
+        side = _own_text_side(run, model, tokenizer, extra_files)
     else:
         side = shared_text_side(shares, model.config, own_files=extra_files)
     sizes = images.sizes_px
@@ -207,19 +213,25 @@ def _weights(model: HyperCLIP, *, is_shared: bool, half: bool) -> dict[str, byte
     return files
 
 
-def _own_text_side(run: Path, model: HyperCLIP, extra_files: dict[str, bytes]) -> TextSide:
-    """Return the text side that the run trained."""
+def _imported_images(run: Path) -> ImageSpec | None:
+    """How the imported model that a run started from treats pictures, or None where there is none."""
+    encoder = objective_section(run).get("model", {}).get("image_encoder", {})
+    folder = imported_folder_of(str(encoder.get("name", "")))
+    return None if folder is None else ImportedFolder.open(folder).manifest.images
+
+
+def _own_text_side(
+    run: Path, model: HyperCLIP, tokenizer: TextTokenizer, extra_files: dict[str, bytes]
+) -> TextSide:
+    """Return the text side that the run trained, or took from an imported model."""
     head = model.config.head
+    text_run = Path(objective_section(run)["text_run"])
+    imported = ImportedFolder.open(text_run).manifest.head if is_imported(text_run) else None
     return TextSide(
-        text=text_spec(model.text_encoder.config.context_length),  # type: ignore[union-attr,arg-type]
+        text=tokenizer.spec,
         head=HeadSpec(
             kind=head.kind, dim=head.dim, text_dim=head.text_dim, logit_scale=1.0, logit_bias=0.0,
-            activation="softmax", temperature=None,
+            activation="softmax" if imported is None else imported.activation, temperature=None,
         ),
-        files={"tokenizer.json": _tokenizer_bytes(run), **extra_files},
+        files={"tokenizer.json": (text_run / "tokenizer.json").read_bytes(), **extra_files},
     )  # fmt: skip
-
-
-def _tokenizer_bytes(run: Path) -> bytes:
-    text_run = Path(objective_section(run)["text_run"])
-    return (text_run / "tokenizer.json").read_bytes()

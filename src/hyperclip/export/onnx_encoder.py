@@ -12,9 +12,11 @@ import copy
 import dataclasses
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import torch
 from onnx import helper, numpy_helper
@@ -108,6 +110,7 @@ def encoder_to_onnx(
         Left as it is.
     size_px : int
         Side of the example picture; the graph of a convolutional encoder serves other multiples of 32.
+        An encoder that takes one side alone is exported at that side.
     half : bool
         Store weights other than the generated parameters as float16.
     has_unit_length : bool
@@ -125,6 +128,7 @@ def encoder_to_onnx(
     BundleError
         If the exporter lost a generated parameter, or BatchNorm has no running statistics.
     """
+    size_px = encoder.fixed_size_px or size_px
     exported = copy.deepcopy(encoder).float().eval().to(memory_format=torch.contiguous_format)
     trunk = exported.trunk
     for name, module in list(trunk.named_modules()):
@@ -165,7 +169,10 @@ def _with_unit_length(graph: Graph) -> Graph:
         make("Max", ["length/raw", "length/least"], ["length/safe"]),
         make("Div", ["length/of", "length/safe"], [graph.output_name]),
     ]
-    added = {"length/axis": np.array([1], np.int64), "length/least": np.array(1e-12, np.float32)}
+    added: dict[str, npt.NDArray[Any]] = {
+        "length/axis": np.array([1], np.int64),
+        "length/least": np.array(1e-12, np.float32),
+    }
     return dataclasses.replace(graph, nodes=tuple(nodes), constants={**graph.constants, **added})
 
 
@@ -227,14 +234,27 @@ def _padded_conv(conv: onnx.NodeProto, source: str, extra: list[int]) -> onnx.No
     return new
 
 
-def graph_to_model(graph: Graph, *, keep_float: set[str], half: bool) -> bytes:
-    """Serialize a one-input, one-output graph; large float32 constants become float16 and a Cast."""
+def graph_to_model(
+    graph: Graph, *, keep_float: set[str], half: bool | Callable[[npt.NDArray[Any]], bool]
+) -> bytes:
+    """Serialize a one-input, one-output graph; large float32 constants become float16 and a Cast.
+
+    Parameters
+    ----------
+    graph : Graph
+    keep_float : set of str
+        Constants that stay as they are.
+    half : bool or callable
+        Whether to do so; or which arrays may be.
+    """
+    may_be_half = half if callable(half) else (lambda array: bool(half))
     nodes, tensors = [], []
     used = {name for node in graph.nodes for name in node.input}
     for name, array in sorted(graph.constants.items()):
         if name not in used:
             continue
-        is_weight = half and array.dtype == np.float32 and array.size > 16 and name not in keep_float
+        is_weight = array.dtype == np.float32 and array.size > 16 and name not in keep_float
+        is_weight = is_weight and may_be_half(array)
         if is_weight and np.abs(array).max() <= np.finfo(np.float16).max:
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
             nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=onnx.TensorProto.FLOAT))

@@ -7,6 +7,7 @@ Legend: n texts, T tokens, C classes, E text dim, D embedding dim, P generated p
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from torch import Tensor, nn
 from hyperclip.errors import BundleError
 from hyperclip.export.onnx_encoder import IR_VERSION, OPSET, torch_to_onnx
 from hyperclip.models import HyperCLIP
+from hyperclip.models.imported_text import ImportedTextEncoder
 
-__all__ = ["specializer_to_onnx"]
+__all__ = ["join_parts", "specializer_to_onnx"]
 
 _FLOAT, _INT = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64
 
@@ -63,7 +65,7 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
     model : HyperCLIP
         With a text encoder; left as it is.
     half : bool
-        Store weights as float16; token embeddings, large matrices of the text encoder and the
+        Store weights as float16; token embeddings, large matrices of a text encoder of ours and the
         hypernetwork's last layer as int8 with a scale a token, a row or a column.
 
     Returns
@@ -80,13 +82,15 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
     """
     if model.text_encoder is None:
         raise BundleError("The model has no text encoder; expected one; give it to HyperCLIP.")
-    n, tokens, classes = (torch.export.Dim(name, min=2, max=1 << 20) for name in ("n", "tokens", "classes"))
+    classes = torch.export.Dim("classes", min=2, max=1 << 20)
+    n_tokens, axes = _token_axes(model.text_encoder)
+    example = torch.ones(3, n_tokens, dtype=torch.int64)
     text = torch_to_onnx(
         copy.deepcopy(model.text_encoder).float(),
-        (torch.ones(3, 7, dtype=torch.int64), torch.ones(3, 7, dtype=torch.int64)),
+        (example, example.clone()),
         names=["token_ids", "mask"],
         outputs=["row_text"],
-        dynamic=({0: n, 1: tokens}, {0: n, 1: tokens}),
+        dynamic=(axes, axes),
     )
     dim = model.config.head.text_dim
     example = nn.functional.normalize(torch.randn(5, dim, generator=torch.Generator().manual_seed(0)), dim=-1)
@@ -97,7 +101,19 @@ def specializer_to_onnx(model: HyperCLIP, *, half: bool = True) -> bytes:
         outputs=["head", "bias", "generated"],
         dynamic=({0: classes},),
     )
-    return _join(text, rest, half=half)
+    is_imported = isinstance(model.text_encoder, ImportedTextEncoder)
+    return join_parts(text, rest, half=half, is_text_coarse=not is_imported)
+
+
+def _token_axes(encoder: nn.Module) -> tuple[int, dict[int, Any]]:
+    """Tokens of an example, and the axes of the token ids that may have any size."""
+    axes: dict[int, Any] = {0: torch.export.Dim("n", min=2, max=1 << 20)}
+    if not isinstance(encoder, ImportedTextEncoder):
+        return 7, axes | {1: torch.export.Dim("tokens", min=2, max=1 << 20)}
+    length = encoder.config.context_length
+    if encoder.config.is_padded:
+        return length, axes
+    return min(7, length), axes | {1: torch.export.Dim("tokens", min=2, max=length)}
 
 
 def _mean_by_class() -> list[onnx.NodeProto]:
@@ -117,26 +133,44 @@ def _mean_by_class() -> list[onnx.NodeProto]:
     ]
 
 
-def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
+def join_parts(
+    text: onnx.ModelProto, rest: onnx.ModelProto, *,
+    half: bool | Callable[[np.ndarray[Any, Any]], bool], is_text_coarse: bool = True,
+) -> bytes:  # fmt: skip
+    """Join the text part and the class part with the mean by class between them.
+
+    Parameters
+    ----------
+    text : onnx.ModelProto
+        ``token_ids`` and ``mask`` to ``row_text``.
+    rest : onnx.ModelProto
+        ``class_text`` to ``head``, ``bias`` and ``generated``.
+    half : bool or callable
+        Store weights in fewer bits, as `specializer_to_onnx` says; or: store those in float16 of which the
+        callable says so, and no others.
+    is_text_coarse : bool
+        Whether eight bits a weight do for the text encoder.
+    """
+    chosen, half = (half, False) if callable(half) else ((lambda array: False), half)
     text_nodes, text_constants = _parts(text, "text/", {"token_ids", "mask", "row_text"})
     rest_nodes, rest_constants = _parts(rest, "class/", {"class_text", "head", "bias", "generated"})
-    if half:
+    if half and is_text_coarse:
         text_nodes = _quantize_embedding(text_nodes, text_constants)
     constants: dict[str, Any] = {**text_constants, **rest_constants}
     nodes: list[onnx.NodeProto] = []
     tensors = []
     for name, array in sorted(constants.items()):
-        if half and _is_coarse(name, array):
+        if half and _is_coarse(name, array, is_text_coarse):
             tensors += _as_int8(name, array)
             nodes += [
                 helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=_FLOAT),
                 helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]),
             ]
         elif (
-            half
-            and array.dtype == np.float32
+            array.dtype == np.float32
             and array.size > 1024
             and not name.endswith((".row_scale", "/base"))
+            and (half or chosen(array))
         ):
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{name}.half"))
             nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=_FLOAT))
@@ -173,10 +207,11 @@ def _join(text: onnx.ModelProto, rest: onnx.ModelProto, *, half: bool) -> bytes:
     return data
 
 
-def _is_coarse(name: str, array: np.ndarray[Any, Any]) -> bool:
+def _is_coarse(name: str, array: np.ndarray[Any, Any], is_text_coarse: bool) -> bool:
     """Whether eight bits a weight do: the Transformer's matrices and the hypernetwork's last layer."""
     is_matrix = array.dtype == np.float32 and array.ndim == 2 and array.size >= 32_768
-    return is_matrix and (name == "class/hypernetwork.out.weight" or name.startswith("text/"))
+    is_text = name.startswith("text/") and is_text_coarse
+    return is_matrix and (name == "class/hypernetwork.out.weight" or is_text)
 
 
 def _as_int8(name: str, array: np.ndarray[Any, Any]) -> list[onnx.TensorProto]:

@@ -103,7 +103,7 @@ def run_temperature(
     from hyperclip.data.fixed_tasks import neighbor_tasks
     from hyperclip.data.wordnet import read_hierarchy
     from hyperclip.export.bundle import load_run
-    from hyperclip.models import TextEncoder
+    from hyperclip.models.imported_text import AnyTextEncoder
     from hyperclip.train.class_texts import ClassTexts
     from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
     from hyperclip.train.recipe import objective_section
@@ -114,9 +114,10 @@ def run_temperature(
     if text_side is not None:
         model, tokenizer = load_run(text_side)
     hierarchy = read_hierarchy(recipe["classes"], text_knowledge=recipe["text_knowledge"])
-    assert isinstance(model.text_encoder, TextEncoder)
+    assert isinstance(model.text_encoder, AnyTextEncoder)
     glossary = Path(recipe["glossary"]) if recipe.get("glossary") else None
-    texts = ClassTexts(model.text_encoder, tokenizer, Path(recipe["meanings"]), glossary=glossary)
+    meanings = Path(recipe["meanings"]) if recipe["meanings"] else None
+    texts = ClassTexts(model.text_encoder, tokenizer, meanings, glossary=glossary)
     pictures = ImageCache.open(cache)
     pixels = np.array(pictures.images[len(pictures) - n_held_out :])
     leaf = pictures.labels[len(pictures) - n_held_out :]

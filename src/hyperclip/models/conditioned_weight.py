@@ -35,15 +35,14 @@ class ConditionedPointwise(nn.Conv2d):
         Where the generated changes of the running forward pass lie.
     offset : int
         Place of this layer's O * C values in the layout.
+    unit : float
+        What a generated change is multiplied by: the weights' deviation at the start, 1 / sqrt(C). It
+        stays when input channels are removed, so that the others' weights stay.
     """
 
     slot: ContextSlot
     offset: int
-
-    @property
-    def unit(self) -> float:
-        """What a generated change is multiplied by: the weights' deviation at the start, 1 / sqrt(C)."""
-        return float(self.in_channels**-0.5)
+    unit: float
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve a (B, C, H, W) tensor whose pictures lie context by context."""
@@ -128,6 +127,7 @@ def condition_pointwise(model: nn.Module, slot: ContextSlot, offset: int) -> lis
         if type(module) is nn.Conv2d and _is_pointwise(module):
             module.__class__ = ConditionedPointwise
             module.slot, module.offset = slot, offset  # type: ignore[assignment]
+            module.unit = float(module.in_channels**-0.5)  # type: ignore[assignment]
             layout.append((f"{name}.weight", module.weight.numel(), offset))
             offset += module.weight.numel()
     return layout

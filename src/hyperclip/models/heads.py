@@ -44,6 +44,9 @@ class HeadConfig:
     """Start of the linear part of `mixture_plus_linear`, as a multiple of the ridge regression."""
     n_candidates: int = 10
     """Candidates scored in training: the learnt bias starts at -log(n - 1)."""
+    init: str = "none"
+    """`folder`: start as the head of the imported model whose image tower is taken (`linear`): no
+    projection, its scale and its bias."""
 
     @property
     def is_mixture(self) -> bool:
@@ -54,6 +57,11 @@ class HeadConfig:
         if self.kind not in HEAD_KINDS:
             raise InputError(
                 f"Head kind is {self.kind!r}; expected {', '.join(map(repr, HEAD_KINDS))}; choose one."
+            )
+        if self.init not in ("none", "folder") or (self.init == "folder" and self.is_mixture):
+            raise InputError(
+                f"head.init is {self.init!r} for a {self.kind!r} head; expected 'none', or 'folder' for a "
+                "linear one; choose one."
             )
         if self.logit_scale <= 0:
             raise InputError(f"logit_scale is {self.logit_scale}; expected a positive number; try 10.")

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hyperclip.errors import InputError
 from hyperclip.models.heads import ClassHead, HeadConfig, LinearHead, MixtureHead, build_head
 from hyperclip.models.hypernetwork import Hypernetwork, HypernetworkConfig, TokenContext
 from hyperclip.models.image_encoder import ImageEncoder, ImageEncoderConfig
+from hyperclip.models.imported_image import start_as_imported
 
 __all__ = ["HyperCLIP", "HyperCLIPConfig", "mean_by_class"]
 
@@ -69,10 +71,18 @@ class HyperCLIP(nn.Module):
         self.image_encoder = ImageEncoder(config.image_encoder)
         self.text_encoder = text_encoder
         self.head: LinearHead | MixtureHead = build_head(config.head, concepts_KE)
+        if config.head.init == "folder":
+            start_as_imported(self.head, config.image_encoder.name)
         self.hypernetwork: Hypernetwork | None = None
         if config.hypernetwork is not None:
             kind = Hypernetwork if config.hypernetwork.kind == "text" else TokenContext
             encoder = self.image_encoder
+            if not encoder.n_generated:
+                raise InputError(
+                    f"The image encoder {config.image_encoder.name!r} has nothing of "
+                    f"{list(config.image_encoder.generates)} for a hypernetwork to generate; expected some; "
+                    "set image_encoder.generates to ['pointwise'], or leave the hypernetwork out."
+                )
             self.hypernetwork = kind(
                 config.hypernetwork, encoder.n_generated, encoder.n_generated - encoder.n_norm_parameters
             )

@@ -15,6 +15,7 @@ from hyperclip.models.compact import COMPACT_ENCODERS, CompactEncoder
 from hyperclip.models.conditioned_norm import ConditionedNorm, condition_norms
 from hyperclip.models.conditioned_weight import ConditionedPointwise, condition_pointwise
 from hyperclip.models.depthwise import use_quick_depthwise
+from hyperclip.models.imported_image import ImportedTrunk, build_imported_trunk, imported_folder_of
 from hyperclip.models.padding import make_padding_constant
 from hyperclip.models.start_weights import load_package_weights, load_weights_file
 
@@ -28,9 +29,11 @@ class ImageEncoderConfig:
     """Which encoder, how it starts and how wide its embedding is."""
 
     name: str = "tf_efficientnet_lite0"
-    """Any name that timm knows, or `compact_20k`, `compact_60k`, `compact_150k`, `compact_500k`."""
+    """Any name that timm knows; `compact_20k`, `compact_60k`, `compact_150k`, `compact_500k`; or
+    `imported:FOLDER`, the image tower of a CLIP that was imported with ``--trainable``."""
     init: str = "none"
-    """`none`, `timm` (downloads), `package` (see `load_package_weights`), or a weights file."""
+    """`none`, `timm` (downloads), `package` (see `load_package_weights`), `folder` (the weights of
+    `imported:FOLDER`), or a weights file."""
     embedding_dim: int = 1000
     """D. At 1000, pretrained weights keep their classifier: the embedding is then 1,000 concept logits."""
     generates: tuple[str, ...] = ("norms",)
@@ -50,6 +53,11 @@ class ImageEncoderConfig:
                 raise InputError(
                     f"init is {self.init!r}; expected 'none' or a weights file for {self.name}, which has no "
                     "published weights; train it first."
+                )
+        elif imported_folder_of(self.name) is not None:
+            if self.init not in ("none", "folder"):
+                raise InputError(
+                    f"init is {self.init!r}; expected 'folder' or 'none' for {self.name!r}; choose one."
                 )
         elif not timm.is_model(self.name):
             near = ", ".join([*COMPACT_ENCODERS, *timm.list_models(f"*{self.name.split('_')[0]}*")[:5]])
@@ -75,15 +83,18 @@ class ImageEncoder(nn.Module):
         P.
     n_norm_parameters : int
         How many of them, the first, are scales and shifts; the others are weights.
+    fixed_size_px : int or None
+        Side of the pictures, where the encoder takes no others.
     """
 
     def __init__(self, config: ImageEncoderConfig) -> None:
         super().__init__()
         self.config = config
         trunk = _build_trunk(config)
+        self.fixed_size_px = trunk.size_px if isinstance(trunk, ImportedTrunk) else None
         if config.init == "package":
             load_package_weights(trunk, config.name)
-        elif config.init not in ("none", "timm"):
+        elif config.init not in ("none", "timm") and not isinstance(trunk, ImportedTrunk):
             load_weights_file(trunk, Path(config.init))
         make_padding_constant(trunk)
         use_quick_depthwise(trunk)
@@ -187,6 +198,24 @@ class ImageEncoder(nn.Module):
         for norm in self.norms():
             norm.are_statistics_frozen = frozen
 
+    def refresh_layout(self) -> None:
+        """Give the generated parameters new sizes and places after channels were removed."""
+        offset = 0
+        layout: list[tuple[str, int, int]] = []
+        for name, _, _ in self.layout:
+            layer = self.trunk.get_submodule(name.rpartition(".")[0])
+            if isinstance(layer, ConditionedNorm):
+                size = layer.n_channels
+                if name.endswith(".scale"):
+                    layer.offset = offset
+            else:
+                assert isinstance(layer, ConditionedPointwise)
+                size, layer.offset = layer.weight.numel(), offset
+            layout.append((name, size, offset))
+            offset += size
+        self.layout, self.n_generated = layout, offset
+        self.n_norm_parameters = sum(size for name, size, _ in layout if name.endswith((".scale", ".shift")))
+
     def pointwise(self) -> list[ConditionedPointwise]:
         """All convolutions with generated weights, in the order of the layout."""
         return [module for module in self.modules() if isinstance(module, ConditionedPointwise)]
@@ -229,6 +258,10 @@ def _reordered(images_B3HW: Tensor, order_B: Tensor) -> Tensor:
 def _build_trunk(config: ImageEncoderConfig) -> nn.Module:
     if config.name in COMPACT_ENCODERS:
         return CompactEncoder(config.name, embedding_dim=config.embedding_dim)
+    folder = imported_folder_of(config.name)
+    if folder is not None:
+        is_filled = config.init == "folder"
+        return build_imported_trunk(folder, embedding_dim=config.embedding_dim, with_weights=is_filled)
     trunk: nn.Module = timm.create_model(
         config.name, pretrained=config.init == "timm", num_classes=config.embedding_dim
     )

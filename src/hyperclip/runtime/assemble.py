@@ -21,6 +21,7 @@ __all__ = ["FINGERPRINT_KEY", "METADATA_PREFIX", "assemble", "fingerprint_of", "
 
 METADATA_PREFIX = "hyperclip."
 FINGERPRINT_KEY = "hyperclip.fingerprint"
+MAX_FILE_BYTES = 2**31 - 2**20  # what one protobuf message holds, less the graph
 IR_VERSION = 8  # what ONNX Runtime 1.14 and everything after it reads
 
 FloatArray = npt.NDArray[np.float32]
@@ -60,12 +61,18 @@ def assemble(
     Raises
     ------
     BundleError
-        If the parts do not make a valid ONNX model.
+        If the parts do not make a valid ONNX model, or one too large for a file.
     """
     before, constants_before = preprocessing_nodes(images)
     middle, constants_middle = _renamed_encoder(encoder)
     after, constants_after = _head(head, bias, head_spec.kind)
     constants = {**constants_before, **constants_middle, **constants_after}
+    n_bytes = sum(array.nbytes for array in constants.values())
+    if n_bytes > MAX_FILE_BYTES:
+        raise BundleError(
+            f"The classifier would have {n_bytes / 1e9:.1f} GB; expected at most 2 GB, which is all that one "
+            "ONNX file can hold; use a smaller model."
+        )
     nodes = [*before, *middle, *after]
     _name_all(nodes)
     graph = helper.make_graph(
@@ -76,7 +83,7 @@ def assemble(
             helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(head)]),
             helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", head_spec.dim]),
         ],
-        [numpy_helper.from_array(np.ascontiguousarray(array), name) for name, array in constants.items()],
+        [numpy_helper.from_array(np.array(array, order="C"), name) for name, array in constants.items()],
     )
     model = helper.make_model(
         graph,

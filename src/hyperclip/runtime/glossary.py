@@ -61,6 +61,10 @@ class Glossary:
         """The packed meaning vectors, unpacked from the file when they are first needed."""
         return self._tables.vectors()
 
+    def words_only(self) -> "Glossary":
+        """Return the same glossary without vectors: another text encoder reads meanings as texts."""
+        return Glossary(dataclasses.replace(self._tables, class_vectors=None))
+
     @property
     def text_dim(self) -> int | None:
         """Length of the vectors of meanings; None where the glossary has none."""

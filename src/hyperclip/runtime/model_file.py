@@ -16,7 +16,7 @@ from hyperclip.errors import BundleError
 
 __all__ = ["MAX_MODEL_BYTES", "parse_model", "read_model_file", "without_weights"]
 
-MAX_MODEL_BYTES = 512 * 2**20
+MAX_MODEL_BYTES = 2**31 - 1  # what one protobuf message can hold
 MAX_ELEMENTS = 2**28  # of one tensor per item of a batch: 1 GB in float32
 MAX_NODES = 50_000
 MAX_RANK = 8
@@ -44,7 +44,7 @@ TYPED_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64
 
 
 def read_model_file(path: str | Path) -> bytes:
-    """Return the content of a model file of at most 512 MB.
+    """Return the content of a model file of at most 2 GB.
 
     Raises
     ------

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from hyperclip.bundle.specs import MAX_PROPORTION
 from hyperclip.errors import InputError
 from hyperclip.runtime.picture_file import (
     MAX_PIXELS,
@@ -77,8 +78,9 @@ def decode(source: ImageSource, *, spec: ImageSpec, name: str | None = None) -> 
 
     Notes
     -----
-    A picture more than twice as large as needed is first shrunk by a whole factor while it is
-    decoded, for speed and memory; at least twice the needed size always stays.
+    With `crop`, a picture more than twice as large as needed is first shrunk by a whole factor while it
+    is decoded, for speed and memory; at least twice the needed size always stays. The other two ways
+    are those of imported models, whose answers shall be their source's: every pixel counts there.
 
     Examples
     --------
@@ -88,14 +90,12 @@ def decode(source: ImageSource, *, spec: ImageSpec, name: str | None = None) -> 
     >>> decode(np.zeros((480, 640, 3), np.uint8), spec=spec).shape
     (96, 96, 3)
     """
-    crop_ratio = spec.crop_ratio if spec.resize == "crop" else 1.0
-    return fit_image(
-        load_image(source, min_side_px=math.ceil(2 * spec.size_px / crop_ratio), name=name), spec=spec
-    )
+    min_side_px = math.ceil(2 * spec.size_px / spec.crop_ratio) if spec.resize == "crop" else None
+    return fit_image(load_image(source, min_side_px=min_side_px, name=name), spec=spec)
 
 
 def fit_image(image: Image.Image, *, spec: ImageSpec) -> npt.NDArray[np.uint8]:
-    """Cut out the middle square (or squash) and resize it, antialiased, as classifier files do.
+    """Cut out the middle square and resize it (or in the other order, or squash), as classifier files do.
 
     Parameters
     ----------
@@ -116,6 +116,8 @@ def fit_image(image: Image.Image, *, spec: ImageSpec) -> npt.NDArray[np.uint8]:
     """
     if image.mode != "RGB":
         raise InputError(f"The picture has mode {image.mode!r}; expected 'RGB'; pass it through load_image.")
+    if spec.is_resized_first:
+        return _fit_shortest(image, spec)
     if spec.resize == "crop":
         side = _crop_side(min(image.size), spec)
         left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -126,6 +128,23 @@ def fit_image(image: Image.Image, *, spec: ImageSpec) -> npt.NDArray[np.uint8]:
             image = image.crop(box)
     size = (spec.size_px, spec.size_px)
     return np.array(image.resize(size, _INTERPOLATIONS[spec.interpolation]), dtype=np.uint8)
+
+
+def _fit_shortest(image: Image.Image, spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """Resize the shorter side to ``spec.resize_px``, then cut out the middle square of ``spec.size_px``."""
+    width, height = image.size
+    longest = MAX_PROPORTION * min(width, height)
+    if max(width, height) > longest:  # what is cut off lies far outside the middle square
+        left, top = max(width - longest, 0) // 2, max(height - longest, 0) // 2
+        image = image.crop((left, top, left + min(width, longest), top + min(height, longest)))
+        width, height = image.size
+    shorter = min(width, height)
+    wide, high = (spec.resize_px * side // shorter for side in (width, height))
+    if (wide, high) != (width, height):
+        image = image.resize((wide, high), _INTERPOLATIONS[spec.interpolation])
+    rest = (wide - spec.size_px, high - spec.size_px)
+    left, top = (side // 2 if spec.resize == "shortest_floor" else round(side / 2) for side in rest)
+    return np.array(image.crop((left, top, left + spec.size_px, top + spec.size_px)), dtype=np.uint8)
 
 
 def spec_before_crop(spec: ImageSpec) -> ImageSpec:
@@ -150,8 +169,10 @@ def spec_before_crop(spec: ImageSpec) -> ImageSpec:
     >>> spec_before_crop(spec).size_px
     256
     """
-    if spec.resize != "crop" or spec.crop_ratio == 1.0:
+    if spec.resize == "squash" or spec.crop_ratio == 1.0:
         return spec
+    if spec.is_resized_first:
+        return replace(spec, size_px=min(spec.resize_px, _MAX_SIZE_PX), sizes_px=(), crop_ratio=1.0)
     size_px = math.floor(spec.size_px / spec.crop_ratio)
     while _crop_side(size_px, spec) < spec.size_px:
         size_px += 1

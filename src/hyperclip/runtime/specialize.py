@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,6 +147,30 @@ class Model:
             )
         return glossary
 
+    def borrow_glossary(self, model: str | Path = "small") -> None:
+        """Look meanings up in another model's glossary; they are read as texts, never as its vectors.
+
+        Whether that helps depends on what the text encoder was trained on: measure it.
+
+        Parameters
+        ----------
+        model : str or Path
+            Name of a bundled model, or a model folder.
+
+        Raises
+        ------
+        InputError
+            If there is no such model, or it has no glossary.
+        """
+        from hyperclip.runtime.glossary import Glossary
+
+        data = read_bundle(find_bundle(model)).files.get("glossary.bin")
+        if data is None:
+            raise InputError(
+                f"The model {quote(str(model))} has no glossary; expected one that has; 'small' has one."
+            )
+        self.glossary = Glossary.read(data).words_only()
+
     def embed_text(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """Return the unit vectors of texts, shape (n_texts, text_dim), float32; no template is added."""
         if isinstance(texts, str) or len(texts) == 0:
@@ -179,13 +203,15 @@ class Model:
             glossary=self.glossary if use_glossary else None,
         )
 
-    def generate(self, texts: ClassTexts) -> Generated:
+    def generate(
+        self, texts: ClassTexts, *, on_progress: Callable[[int, int], None] = lambda n_done, n_all: None
+    ) -> Generated:
         """Return head, bias and encoder parameters for the classes of `texts`.
 
         The parameters do not depend on the order of the classes, to the last bit: the classes are
         always brought into the same order first.
         """
-        class_text = texts.mean_by_class(self._specializer.embed(texts.all_texts()))
+        class_text = texts.mean_by_class(self._specializer.embed(texts.all_texts(), on_progress=on_progress))
         order = sorted(range(len(texts.class_names)), key=lambda index: texts.class_names[index])
         generated = self._specializer.generate(class_text[order])
         if self._hypernetwork is not None:
@@ -203,6 +229,7 @@ class Model:
         image_size_px: int | None = None,
         use_glossary: bool = True,
         context: str | Sequence[str] = "own",
+        on_progress: Callable[[int, int], None] = lambda n_done, n_all: None,
     ) -> Classifier:
         """Make a classifier that tells the named classes apart.
 
@@ -224,6 +251,9 @@ class Model:
             What the image encoder is made for. ``"own"``: the class names. ``"neutral"``: no task in
             particular. A list of other names: those instead. The head is always that of the class
             names. Only evaluation needs anything but ``"own"``.
+        on_progress : callable, optional
+            Called with the number of texts that were read and of all texts: large text encoders take
+            their time over long lists.
 
         Returns
         -------
@@ -252,7 +282,7 @@ class Model:
             use_glossary=use_glossary,
         )
         self._warn(texts)
-        generated = self.generate(texts)
+        generated = self.generate(texts, on_progress=on_progress)
         parameters = self._context_parameters(context, generated, templates, use_glossary)
         encoder = write_generated(self._encoder, parameters, self.manifest.generated, where=ENCODER)
         metadata = describe(self.manifest, texts, images=images)

@@ -3,7 +3,7 @@
 Shape letters: R texts, T tokens, C classes, E text dim, D embedding dim, P generated parameters.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -93,14 +93,19 @@ class Specializer:
         self._tokenizer = tokenizer
         self._manifest = manifest
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
+    def embed(
+        self, texts: Sequence[str], *, on_progress: Callable[[int, int], None] = lambda n_done, n_all: None
+    ) -> FloatArray:
         """Return the unit vectors of texts, shape (n_texts, text_dim), float32.
 
-        Equal texts are embedded once. The result does not depend on the order of the texts.
+        Equal texts are embedded once. The result does not depend on the order of the texts. `on_progress`
+        is called with the number of texts done and of all.
         """
         unique = sorted(set(texts))
         token_ids_RT, mask_RT = self._tokenizer.encode(unique)
         lengths = mask_RT.sum(axis=1)
+        if self._manifest.text.padding == "context":
+            lengths = np.full_like(lengths, token_ids_RT.shape[1])
         by_length = np.argsort(lengths, kind="stable")
         rows = np.zeros((len(unique), self._manifest.head.text_dim), np.float32)
         start = 0
@@ -112,6 +117,7 @@ class Specializer:
             (result,) = self._text.run([ROWS], {name: inputs[name] for name in self._text_inputs})
             rows[chunk] = self._checked(result, ROWS, (len(chunk), rows.shape[1]))
             start = stop
+            on_progress(stop, len(unique))
         place = {text: index for index, text in enumerate(unique)}
         return rows[[place[text] for text in texts]]
 

@@ -49,6 +49,11 @@ class TextTokenizer:
         self._end_id = None if spec.end_token is None else self._token_id(spec.end_token)
         self._unknown_id = self._tokenizer.token_to_id(spec.unknown_token)
 
+    @property
+    def spec(self) -> TextSpec:
+        """The bundle's rules for texts."""
+        return self._spec
+
     def _token_id(self, token: str) -> int:
         """Return the id of a token that must exist."""
         token_id = self._tokenizer.token_to_id(token)
@@ -60,7 +65,7 @@ class TextTokenizer:
         return int(token_id)
 
     def encode(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Return token ids, padded to the longest text, and the mask of real tokens.
+        """Return token ids, padded as the spec says, and the mask of real tokens.
 
         Parameters
         ----------
@@ -75,7 +80,9 @@ class TextTokenizer:
             1 for a token, 0 for padding.
         """
         rows = [self._cut(encoding.ids) for encoding in self._encode(texts, special=True)]
-        token_ids = np.full((len(rows), max(map(len, rows))), self._pad_id, dtype=np.int64)
+        is_full = self._spec.padding == "context"
+        n_tokens = self._spec.context_length if is_full else max(map(len, rows))
+        token_ids = np.full((len(rows), n_tokens), self._pad_id, dtype=np.int64)
         mask = np.zeros_like(token_ids)
         for index, row in enumerate(rows):
             token_ids[index, : len(row)] = row

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from hyperclip.errors import InputError
+from hyperclip.models.channel_removal import shrink_to
+from hyperclip.train.channel_pruner import ChannelPruner
 
 __all__ = ["WeightAverage", "load_checkpoint", "save_checkpoint"]
 
@@ -48,11 +50,14 @@ def save_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: WeightAverage | None,
+    pruner: ChannelPruner | None = None,
 ) -> None:
     """Write the checkpoint beside its place, then rename: a killed run leaves the older one whole."""
     state: dict[str, Any] = {"step": step, "model": model.state_dict(), "optimizer": optimizer.state_dict()}
     if average is not None:
         state["average"] = average.state
+    if pruner is not None:
+        state["pruner"] = pruner.state_dict()
     temporary = folder / f"{_NAME}.tmp"
     try:
         with temporary.open("wb") as file:
@@ -65,7 +70,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    folder: Path, *, model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage | None
+    folder: Path,
+    *,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: WeightAverage | None,
+    pruner: ChannelPruner | None = None,
 ) -> int:
     """Restore a run; returns the number of finished steps, 0 where there is no checkpoint.
 
@@ -87,7 +97,12 @@ def load_checkpoint(
             "delete it to begin anew."
         ) from error
     try:
+        is_pruned = pruner is not None and shrink_to(model, state["model"])
         model.load_state_dict(state["model"])
+        if pruner is not None and is_pruned:
+            pruner.look_again(model)
+        if pruner is not None and "pruner" in state:
+            pruner.load_state_dict(state["pruner"])
         settings = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict(state["optimizer"])
         for group, own in zip(optimizer.param_groups, settings, strict=True):
@@ -96,7 +111,7 @@ def load_checkpoint(
             restored: dict[str, Tensor] = state["average"]
             average.state = {key: restored[key].to(value.device) for key, value in average.state.items()}
         return int(state["step"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, InputError) as error:
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"{path} does not fit this recipe ({reason}); expected the checkpoint of the same model; "

@@ -4,6 +4,7 @@ The Transformer of the text encoder is frozen here, so its pooled tokens are kep
 can go on learning together with everything else.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,8 @@ from torch import Tensor
 from hyperclip.bundle.manifest import TextSpec
 from hyperclip.data.text_targets import KINDS, TextTargets
 from hyperclip.errors import BundleError, InputError
+from hyperclip.models.imported_folder import is_imported
+from hyperclip.models.imported_text import AnyTextEncoder, load_imported_text
 from hyperclip.models.text_encoder import TextEncoder, TextEncoderConfig
 from hyperclip.runtime.glossary import Glossary
 from hyperclip.runtime.texts import MEANING_WEIGHT, NAME_SHARE
@@ -32,17 +35,29 @@ def text_spec(context_length: int) -> TextSpec:
     )  # fmt: skip
 
 
-def load_text_encoder(run: Path) -> tuple[TextEncoder, TextTokenizer]:
-    """Load what a finished run of the text objective wrote.
+def load_text_encoder(run: Path) -> tuple[AnyTextEncoder, TextTokenizer]:
+    """Load what a finished run of the text objective wrote, or the text tower of an imported CLIP.
+
+    Parameters
+    ----------
+    run : Path
+        The run folder, or the folder that ``hyperclip import --trainable`` wrote. Of several templates
+        of an imported model, the first one is taken.
 
     Raises
     ------
     InputError
-        If the folder holds no finished run.
+        If the folder holds neither, or no weights.
+    MissingExtraError
+        If the library that an imported model comes from is not installed.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    if is_imported(run):
+        imported_encoder, imported = load_imported_text(run)
+        spec = dataclasses.replace(imported.manifest.text, templates=imported.manifest.text.templates[:1])
+        return imported_encoder, TextTokenizer(imported.tokenizer_json(), spec)
     try:
         config = TextEncoderConfig(**json.loads((run / "text_encoder.json").read_text(encoding="utf-8")))
         encoder = TextEncoder(config)
@@ -61,11 +76,12 @@ class ClassTexts:
 
     Parameters
     ----------
-    encoder : TextEncoder
+    encoder : TextEncoder or ImportedTextEncoder
         Its Transformer must not change any more.
     tokenizer : TextTokenizer
-    meanings : Path
-        JSON lines ``{"wnid", "texts": {lemma: meaning text}}``.
+        Names are read in the first template of its rules.
+    meanings : Path or None
+        JSON lines ``{"wnid", "texts": {lemma: meaning text}}``. Without them names are read alone.
     glossary : Path, optional
         A ``glossary.bin`` with class vectors. Classes with a known id then get the embedding that the
         shop gives them with this glossary.
@@ -77,23 +93,29 @@ class ClassTexts:
     """
 
     def __init__(
-        self, encoder: TextEncoder, tokenizer: TextTokenizer, meanings: Path, glossary: Path | None = None
+        self,
+        encoder: AnyTextEncoder,
+        tokenizer: TextTokenizer,
+        meanings: Path | None,
+        glossary: Path | None = None,
     ) -> None:
         self._encoder, self._tokenizer = encoder, tokenizer
         self._features: dict[str, Tensor] = {}
-        self._meanings = _read_meanings(meanings)
+        self._template = tokenizer.spec.templates[0]
+        self._meanings = {} if meanings is None else _read_meanings(meanings)
         self._glossary = None if glossary is None else _read_glossary(glossary, encoder.config.text_dim)
 
     def texts_of(self, name: str, wnid: str | None) -> tuple[str, str]:
         """The two texts of a class: the name, and the name with its meaning (the name again if unknown)."""
         known = self._meanings.get(wnid or "", {})
+        in_template = self._template.replace("{}", name)
         if not known:
-            return name, name
+            return in_template, in_template
         text = known.get(name) or known.get(name.lower())
         if text is None:
             first = next(iter(known.values()))
             text = f"{name}: {first.partition(': ')[2] or first}"
-        return name, text
+        return in_template, text
 
     @torch.no_grad()
     def features(self, names: Sequence[str], wnids: Sequence[str | None]) -> Tensor:
@@ -129,7 +151,7 @@ class ClassTexts:
         )
         return self._encoder.pool(token_ids, mask)[0].float().cpu()
 
-    def class_embeddings(self, features_C2W: Tensor, encoder: TextEncoder) -> Tensor:
+    def class_embeddings(self, features_C2W: Tensor, encoder: AnyTextEncoder) -> Tensor:
         """Project, join what is known of each class as the shop does: (C, E) unit rows, with gradients."""
         read_C2W = features_C2W[:, :2, : encoder.config.width]
         rows = encoder.project(read_C2W.flatten(0, 1)).reshape(*read_C2W.shape[:2], -1)

@@ -12,14 +12,18 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import send_to_device
-from torch import nn
+from torch import Tensor, nn
 
 from hyperclip.errors import InputError
+from hyperclip.models import HyperCLIP
+from hyperclip.models.channel_removal import cut_tensors
+from hyperclip.train.channel_choice import PruningConfig
+from hyperclip.train.channel_pruner import ChannelPruner
 from hyperclip.train.checkpoint import WeightAverage, load_checkpoint, save_checkpoint
 from hyperclip.train.log import RunLog
 from hyperclip.train.objective import Objective, check_objective, find_objective
@@ -32,6 +36,7 @@ from hyperclip.train.recipe import (
     read_toml,
 )
 from hyperclip.train.run_folder import describe_run, resolved_recipe, run_folder
+from hyperclip.train.sam import SharpnessConfig
 
 __all__ = ["fit", "learning_rate"]
 
@@ -61,7 +66,8 @@ def fit(
     Parameters
     ----------
     recipe : Path
-        TOML with the sections ``run``, ``optimizer`` and one named after ``run.objective``.
+        TOML with the sections ``run``, ``optimizer``, ``sharpness``, ``pruning`` and one named after
+        ``run.objective``.
     overrides : list of str, optional
         ``section.key=value``.
     out : Path, optional
@@ -84,18 +90,28 @@ def fit(
         the loss is no longer finite.
     """
     values = apply_overrides(read_toml(recipe), overrides or [])
-    run, optimizer_config = _read_sections(values, recipe)
+    sections = _read_sections(values, recipe)
+    run = sections.run
     folder = run_folder(recipe, out)
     if run.n_threads:
         torch.set_num_threads(run.n_threads)
     torch.manual_seed(run.seed)
     objective = find_objective(run.objective, values.get(run.objective, {}), seed=run.seed)
     folder.mkdir(parents=out is None, exist_ok=True)
-    _Loop(run, optimizer_config, objective, folder).run(stop_after, on_step)
+    _Loop(sections, objective, folder).run(stop_after, on_step)
     return folder
 
 
-def _read_sections(values: dict[str, Any], recipe: Path) -> tuple[RunConfig, OptimizerConfig]:
+class _Sections(NamedTuple):
+    """What every recipe says beside its objective."""
+
+    run: RunConfig
+    optimizer: OptimizerConfig
+    sharpness: SharpnessConfig
+    pruning: PruningConfig
+
+
+def _read_sections(values: dict[str, Any], recipe: Path) -> _Sections:
     """Read what every recipe has, and refuse sections that this one must not have."""
     if "run" not in values:
         raise InputError(
@@ -103,24 +119,48 @@ def _read_sections(values: dict[str, Any], recipe: Path) -> tuple[RunConfig, Opt
         )
     run = from_mapping(RunConfig, values["run"], where="run")
     check_objective(run.objective)
-    known = ("run", "optimizer", run.objective)
+    known = (*_Sections._fields, run.objective)
     for name in values:
         if name not in known:
             raise InputError(f"{name} is not a section of a recipe; {did_you_mean(name, known)}")
-    return run, from_mapping(OptimizerConfig, values.get("optimizer", {}), where="optimizer")
+    return _Sections(
+        run,
+        from_mapping(OptimizerConfig, values.get("optimizer", {}), where="optimizer"),
+        from_mapping(SharpnessConfig, values.get("sharpness", {}), where="sharpness"),
+        from_mapping(PruningConfig, values.get("pruning", {}), where="pruning"),
+    )
+
+
+def _check_prunable(pruning: PruningConfig, model: nn.Module, n_processes: int) -> None:
+    """Raise `InputError` where channels are to be removed and cannot be."""
+    if pruning.channels > 0 and not isinstance(model, HyperCLIP):
+        raise InputError(
+            f"pruning.channels is {pruning.channels}, but this objective trains no image encoder; expected "
+            "0; leave the section [pruning] out."
+        )
+    if pruning.channels > 0 and n_processes > 1:
+        raise InputError(
+            f"pruning.channels is {pruning.channels} with {n_processes} processes, which share buffers of "
+            "fixed size; expected one process; train on one device."
+        )
 
 
 class _Loop:
-    def __init__(self, run: RunConfig, config: OptimizerConfig, objective: Objective, folder: Path) -> None:
-        self._run, self._config, self._objective, self._folder = run, config, objective, folder
+    def __init__(self, sections: _Sections, objective: Objective, folder: Path) -> None:
+        self._sections, self._objective, self._folder = sections, objective, folder
+        run, config = self._run, self._config = sections.run, sections.optimizer
         self._accelerator = Accelerator(cpu=not torch.cuda.is_available())
         optimizer = torch.optim.AdamW(
             _parameter_groups(objective.model, config), betas=(0.9, config.beta2), eps=1e-8
         )
+        _check_prunable(sections.pruning, objective.model, self._accelerator.num_processes)
+        self._pruner = ChannelPruner(
+            objective.model, sections.sharpness, sections.pruning, n_steps=run.n_steps, seed=run.seed
+        )
         self._model, self._optimizer = self._accelerator.prepare(objective.model, optimizer)
         self._average = WeightAverage(self._unwrapped, run.ema_decay) if run.ema_decay else None
         self._first = load_checkpoint(
-            folder, model=self._unwrapped, optimizer=optimizer, average=self._average
+            folder, model=self._unwrapped, optimizer=optimizer, average=self._average, pruner=self._pruner
         )
         self._log = RunLog(folder, first_step=self._first)
         self._describe()
@@ -174,28 +214,43 @@ class _Loop:
         return model
 
     def _step(self, batch: Any, step: int) -> dict[str, float]:
-        torch.manual_seed(self._run.seed * 1_000_003 + step)
         share = learning_rate(step, self._run.n_steps, self._config)
         for group in self._optimizer.param_groups:
             group["lr"] = self._config.peak_lr * share * group["lr_factor"]
         self._model.train()
         if self._accelerator.device.type != "cpu":
             batch = send_to_device(batch, self._accelerator.device)
-        with self._autocast():
-            loss, figures = self._objective.loss(self._model, batch, step)
-        _check_finite("loss", float(loss.detach()), step)
+        figures: dict[str, float] = {}
+
+        def compute() -> Tensor:
+            torch.manual_seed(self._run.seed * 1_000_003 + step)  # both passes of a sharp step see one noise
+            with self._autocast():
+                loss, said = self._objective.loss(self._model, batch, step)
+            for key, value in said.items():
+                figures.setdefault(key, value)
+            _check_finite("loss", float(loss.detach()), step)
+            return loss
+
         self._optimizer.zero_grad(set_to_none=True)
-        self._accelerator.backward(loss)
+        loss = self._pruner.backward(self._unwrapped, compute, step=step, backward=self._accelerator.backward)
         norm = self._accelerator.clip_grad_norm_(self._model.parameters(), self._config.max_grad_norm)
         _check_finite("length of the gradient", float(norm), step)
         self._optimizer.step()
         if self._average is not None:
             self._average.update(self._unwrapped, step)
+        self._prune(step + 1)
         return {
-            "loss": float(loss.detach()),
+            "loss": float(loss),
             "grad_norm": float(norm),
             "learning_rate": self._config.peak_lr * share,
         } | figures
+
+    def _prune(self, n_done: int) -> None:
+        """Remove the channels that are due, from the optimizer's memory and the average too."""
+        optimizer = getattr(self._optimizer, "optimizer", self._optimizer)
+        cuts = self._pruner.prune(self._unwrapped, n_done=n_done, optimizer=optimizer)
+        if self._average is not None:
+            self._average.state = cut_tensors(self._average.state, cuts)
 
     def _evaluate(self, step: int, on_step: OnStep | None) -> None:
         with torch.no_grad(), self._averaged(), self._autocast():
@@ -215,15 +270,16 @@ class _Loop:
     def _describe(self) -> None:
         describe_run(
             self._folder, self._run, rows=self._log.rows,
-            recipe=resolved_recipe(self._run, self._config, self._objective.config),
+            recipe=resolved_recipe(self._sections._asdict(), self._objective.config),
             n_parameters=sum(p.numel() for p in self._unwrapped.parameters()),
         )  # fmt: skip
 
     def _save(self, step: int) -> None:
         optimizer = getattr(self._optimizer, "optimizer", self._optimizer)
         save_checkpoint(
-            self._folder, step=step, model=self._unwrapped, optimizer=optimizer, average=self._average
-        )
+            self._folder, step=step, model=self._unwrapped, optimizer=optimizer, average=self._average,
+            pruner=self._pruner,
+        )  # fmt: skip
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:

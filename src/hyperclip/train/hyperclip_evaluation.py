@@ -21,7 +21,8 @@ from hyperclip.data.cache import ImageCache
 from hyperclip.data.fixed_tasks import neighbor_tasks
 from hyperclip.data.hierarchy import Hierarchy
 from hyperclip.errors import InputError
-from hyperclip.models import HyperCLIP, MixtureHead, TextEncoder
+from hyperclip.models import HyperCLIP, MixtureHead
+from hyperclip.models.imported_text import AnyTextEncoder
 from hyperclip.train.class_texts import ClassTexts
 from hyperclip.train.hyperclip_batches import IMAGE_MEAN, IMAGE_STD
 
@@ -97,7 +98,7 @@ class Evaluation:
         """Measure; all figures are fractions of 1."""
         if not self._config.cache:
             return {}
-        assert isinstance(model.text_encoder, TextEncoder)
+        assert isinstance(model.text_encoder, AnyTextEncoder)
         self._device = next(model.parameters()).device
         features = self._features.to(self._device)
         class_emb = self._texts.class_embeddings(features, model.text_encoder)

@@ -26,7 +26,8 @@ from hyperclip.data.text_targets import TextTargets
 from hyperclip.data.wordnet import read_classes, read_hierarchy
 from hyperclip.errors import InputError
 from hyperclip.losses import sigmoid_loss_from_logits, task_softmax_loss
-from hyperclip.models import HyperCLIP, HyperCLIPConfig, TextEncoder
+from hyperclip.models import HyperCLIP, HyperCLIPConfig
+from hyperclip.models.imported_text import AnyTextEncoder
 from hyperclip.train.class_texts import ClassTexts, load_text_encoder
 from hyperclip.train.hyperclip_batches import Batch, BatchMaker, DataConfig, TaskBatch
 from hyperclip.train.hyperclip_evaluation import Evaluation, EvaluationConfig
@@ -47,11 +48,11 @@ class ObjectiveConfig:
     text_knowledge: str
     """Folder with WordNet's nouns and hierarchy."""
     meanings: str
-    """The glossary's meaning texts as JSON lines."""
+    """The glossary's meaning texts as JSON lines; empty: names are read alone."""
     glossary: str = ""
     """A ``glossary.bin`` with class vectors: class embeddings are then those that the shop makes with it."""
     text_run: str
-    """Folder of a finished run of the `text` objective."""
+    """Folder of a finished run of the `text` objective, or of a CLIP imported with ``--trainable``."""
     text_targets: str = ""
     """Folder of the text encoder's targets: the concepts of a mixture head then start halfway
     between what the text encoder was taught and what it gives."""
@@ -104,7 +105,8 @@ class HyperCLIPObjective:
             parameter.requires_grad_(False)
         encoder.proj.requires_grad_(True)
         glossary = Path(config.glossary) if config.glossary else None
-        self.texts = ClassTexts(encoder.eval(), tokenizer, Path(config.meanings), glossary)
+        meanings = Path(config.meanings) if config.meanings else None
+        self.texts = ClassTexts(encoder.eval(), tokenizer, meanings, glossary)
         n_leaves = self.hierarchy.n_leaves
         leaf_names, leaf_wnids = self.hierarchy.leaf_names, self.hierarchy.wnids[:n_leaves]
         self._leaf_features = self.texts.features(leaf_names, leaf_wnids)
@@ -116,6 +118,7 @@ class HyperCLIPObjective:
             taught = self.texts.target_embeddings(targets, leaf_names, leaf_wnids)
             concepts = functional.normalize(leaf_emb + torch.from_numpy(taught), dim=-1)
         model = HyperCLIP(config.model, text_encoder=encoder, concepts_KE=concepts)
+        _check_picture_sizes(config, model.image_encoder.fixed_size_px)
         model.set_center(leaf_emb)
         if config.start_from:
             load_image_encoder(
@@ -221,7 +224,7 @@ class HyperCLIPObjective:
 
     def _class_embeddings(self, model: HyperCLIP, tasks: list[TaskBatch]) -> list[Tensor]:
         encoder = model.text_encoder
-        assert isinstance(encoder, TextEncoder)
+        assert isinstance(encoder, AnyTextEncoder)
         return [self.texts.class_embeddings(task.features_C2W, encoder) for task in tasks]
 
     def _contexts(
@@ -248,7 +251,7 @@ class HyperCLIPObjective:
         if self.config.model.head.is_mixture:
             return -(target * functional.log_softmax(embedding, dim=-1)).sum(dim=-1).mean()
         encoder = model.text_encoder
-        assert isinstance(encoder, TextEncoder)
+        assert isinstance(encoder, AnyTextEncoder)
         asked = self._asked_leaves
         head = model.make_head(self.texts.class_embeddings(self._leaf_features[asked], encoder))
         logits, target = model.head.logits(embedding, head), target[:, asked]
@@ -285,6 +288,16 @@ def _check_fit(config: ObjectiveConfig, *, n_leaves: int, text_dim: int) -> None
                 f"The set {one.cache} holds out {one.n_held_out} pictures, and {config.evaluation.n_images} "
                 "of them are evaluated; expected only such as training does not see; raise n_held_out."
             )
+
+
+def _check_picture_sizes(config: ObjectiveConfig, size_px: int | None) -> None:
+    """Refuse sides that do not fit an encoder which takes one alone."""
+    asked = {*config.data.sizes_px, *([config.evaluation.size_px] if config.evaluation.cache else [])}
+    if size_px is not None and asked != {size_px}:
+        raise InputError(
+            f"data.sizes_px and evaluation.size_px ask for pictures of {sorted(asked)} px; expected "
+            f"{size_px} alone, the side that {config.model.image_encoder.name} takes; correct the recipe."
+        )
 
 
 def _held_out(config: ObjectiveConfig, hierarchy: Hierarchy) -> tuple[int, ...]:

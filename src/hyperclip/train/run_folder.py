@@ -9,7 +9,7 @@ import torch
 
 from hyperclip.bundle.atomic import write_file
 from hyperclip.errors import InputError
-from hyperclip.train.recipe import OptimizerConfig, RunConfig, to_toml
+from hyperclip.train.recipe import RunConfig, to_toml
 from hyperclip.version import __version__
 
 __all__ = ["describe_run", "resolved_recipe", "run_folder"]
@@ -43,14 +43,11 @@ def run_folder(recipe: Path, out: Path | None) -> Path:
     return folder
 
 
-def resolved_recipe(run: RunConfig, optimizer: OptimizerConfig, objective_config: Any) -> str:
-    """The recipe with every default written out, as TOML."""
-    sections = {
-        "run": dataclasses.asdict(run),
-        "optimizer": dataclasses.asdict(optimizer),
-        run.objective: dataclasses.asdict(objective_config),
-    }
-    return to_toml(sections).strip() + "\n"
+def resolved_recipe(sections: Mapping[str, Any], objective_config: Any) -> str:
+    """The recipe with every default written out, as TOML; sections are dataclasses, ``run`` among them."""
+    tables = {name: dataclasses.asdict(section) for name, section in sections.items()}
+    tables[sections["run"].objective] = dataclasses.asdict(objective_config)
+    return to_toml(tables).strip() + "\n"
 
 
 def describe_run(
