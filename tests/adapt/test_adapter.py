@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("sklearn", reason="adapting needs scikit-learn: pip install 'hyperclip[adapt]'")
+
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import estimator_checks_generator
 

@@ -1,11 +1,14 @@
 """The sparse path: nothing at its start, optimal everywhere, and the same as scikit-learn's."""
 
+import logging
+
 import numpy as np
 import pytest
 
 pytest.importorskip("sklearn", reason="adapting needs scikit-learn: pip install 'hyperclip[adapt]'")
 
 from hyperclip.adapt.l1_path import gradient, largest_strength, solve_path
+from hyperclip.runtime.classifier import softmax
 
 N, M, K = 60, 15, 4
 
@@ -78,3 +81,49 @@ def test_features_in_another_order_give_the_same_in_that_order() -> None:
     (one,) = solve_path(features, target, K, [strength], tolerance=1e-7, max_iterations=50_000)
     (other,) = solve_path(features[:, order], target, K, [strength], tolerance=1e-7, max_iterations=50_000)
     np.testing.assert_allclose(other.coefficients, one.coefficients[:, order], atol=1e-5)
+
+
+def test_a_repeated_feature_changes_no_answer() -> None:
+    features, target = problem()
+    strengths = largest_strength(features, target, 4) * np.array([0.3, 0.1])
+    twice = np.concatenate([features, features[:, :1]], axis=1)
+    one = solve_path(features, target, 4, strengths, tolerance=1e-6)[-1]
+    other = solve_path(twice, target, 4, strengths, tolerance=1e-6)[-1]
+    np.testing.assert_allclose(
+        softmax(twice @ other.coefficients.T + other.intercepts),
+        softmax(features @ one.coefficients.T + one.intercepts),
+        atol=1e-4,
+    )
+
+
+def test_weights_count_as_repeated_pictures() -> None:
+    features, target = (part[:30] for part in problem())
+    repeated = np.concatenate([features, features[:10]])
+    weights = np.where(np.arange(30) < 10, 2.0, 1.0)
+    weights *= 30 / weights.sum()
+    strengths = [largest_strength(features, target, 4, weights_N=weights) / 10]
+    one = solve_path(features, target, 4, strengths, weights_N=weights, tolerance=1e-6)[-1]
+    other = solve_path(repeated, np.concatenate([target, target[:10]]), 4, strengths, tolerance=1e-6)[-1]
+    np.testing.assert_allclose(one.coefficients, other.coefficients, atol=1e-4)
+
+
+def test_stopping_early_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    features, target = problem()
+    with caplog.at_level(logging.WARNING, logger="hyperclip"):
+        solve_path(
+            features,
+            target,
+            4,
+            [largest_strength(features, target, 4) / 100],
+            tolerance=1e-9,
+            max_iterations=10,
+        )
+    assert "The L1 path was stopped early" in caplog.text
+
+
+def test_at_the_largest_strength_itself_everything_is_zero_to_the_bit() -> None:
+    features, target = problem()
+    few = np.concatenate([np.flatnonzero(target != 3), np.flatnonzero(target == 3)[:5]])
+    (found,) = solve_path(features[few], target[few], K, [largest_strength(features[few], target[few], K)])
+    assert not found.coefficients.any()
+    np.testing.assert_allclose(softmax(found.intercepts), np.bincount(target[few]) / len(few), rtol=1e-12)

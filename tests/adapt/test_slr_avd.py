@@ -7,8 +7,10 @@ import pytest
 
 pytest.importorskip("sklearn", reason="adapting needs scikit-learn: pip install 'hyperclip[adapt]'")
 
+from hyperclip.adapt.shots import Head
 from hyperclip.adapt.slr_avd import SLRAVD, fold_head, measure_likeness
 from hyperclip.adapt.text_features import TextFeatures
+from hyperclip.errors import InputError
 from tiny_clusters import DIM, N_CLASSES, NAMES, Clusters, make_clusters
 
 
@@ -146,3 +148,57 @@ def test_contributions_add_up_to_the_learnt_logit(clusters: Clusters) -> None:
         if np.ptp(rest - rest[:1], axis=0).max() < 1e-3:
             return
     raise AssertionError("what is left is no constant of each class")
+
+
+def test_mixing_is_linear_with_the_two_heads_at_its_ends() -> None:
+    rng = np.random.default_rng(0)
+    head = Head(weight=rng.normal(size=(3, 5)), bias=rng.normal(size=3))
+    features, zero_shot = rng.normal(size=(7, 5)), rng.normal(size=(7, 3))
+    np.testing.assert_array_equal(head.mixed(0.0).logits(features, zero_shot), zero_shot)
+    np.testing.assert_array_equal(
+        head.mixed(1.0).logits(features, zero_shot), head.logits(features, zero_shot)
+    )
+    ends = 0.7 * zero_shot + 0.3 * head.logits(features, zero_shot)
+    np.testing.assert_allclose(head.mixed(0.3).logits(features, zero_shot), ends, atol=1e-12)
+
+
+def test_likeness_to_many_texts_has_no_more_directions_than_the_embedding() -> None:
+    rng = np.random.default_rng(0)
+    features, rows = rng.normal(size=(100, DIM)), rng.normal(size=(60, DIM))
+    assert np.linalg.matrix_rank(features @ rows.T) == DIM
+
+
+@pytest.mark.parametrize("factor", [0.01, 100.0])
+def test_the_size_of_the_embeddings_does_not_matter(factor: float, clusters: Clusters) -> None:
+    one = SLRAVD(texts=texts_of(clusters), n_strengths=4, smallest=0.2).fit(
+        clusters.embeddings, clusters.labels
+    )
+    other = SLRAVD(texts=texts_of(clusters), n_strengths=4, smallest=0.2).fit(
+        factor * clusters.embeddings, clusters.labels
+    )
+    np.testing.assert_allclose(
+        one.logits(clusters.test_embeddings),
+        other.logits(factor * clusters.test_embeddings),
+        rtol=1e-3,
+        atol=1e-4,
+    )
+
+
+def test_one_picture_a_class_gets_the_documented_strength_and_share() -> None:
+    points = make_clusters(shots=1)
+    adapter = SLRAVD(prior=points.prior, texts=texts_of(points)).fit(points.embeddings, points.labels)
+    settings = dict(adapter.head_.settings)
+    assert settings["share"] == 0.5
+    assert settings["strength"] == pytest.approx(1 / 30, rel=0.3)
+
+
+def test_texts_of_another_model_are_refused(clusters: Clusters) -> None:
+    texts = texts_of(clusters)
+    wrong = TextFeatures(texts=texts.texts, kinds=texts.kinds, classes=texts.classes, rows=texts.rows[:, :5])
+    with pytest.raises(InputError, match="directions of 5 numbers; expected 12 as the embeddings have"):
+        SLRAVD(texts=wrong).fit(clusters.embeddings, clusters.labels)
+
+
+def test_a_ratio_without_any_l1_is_refused(clusters: Clusters) -> None:
+    with pytest.raises(InputError, match="l1_ratio is 0; expected a number above 0 and up to 1"):
+        SLRAVD(l1_ratio=0).fit(clusters.embeddings, clusters.labels)

@@ -7,7 +7,7 @@ Legend: N pictures, M features, K classes.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +74,7 @@ def solve_path(
     l1_ratio: float = 1.0,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
+    warns: bool = True,
 ) -> list[Solution]:
     """Return one solution a strength, each started from the one before.
 
@@ -94,8 +95,11 @@ def solve_path(
     l1_ratio : float
         Share of the L1 norm in the penalty, in (0, 1].
     tolerance : float
-        Largest violation of the optimality conditions, against the strength. Where it is not reached
-        a warning is logged.
+        Largest violation of the optimality conditions, against the strength.
+    max_iterations : int
+        For each strength.
+    warns : bool
+        Whether to log a warning where the tolerance is not reached.
 
     References
     ----------
@@ -113,9 +117,14 @@ def solve_path(
         violation=0.0,
     )
     solutions: list[Solution] = []
-    former = largest_strength(features_NM, target_N, n_classes, weights_N=weights_N)
+    former = top = largest_strength(features_NM, target_N, n_classes, weights_N=weights_N)
     slope_KM = gradient(features_NM, target_N, state, weights_N=weights_N)
     for strength in strengths:
+        if not state.coefficients.any() and strength * l1_ratio >= top:
+            state = replace(state, strength=strength)  # known in closed form: zero to the bit
+            solutions.append(state)
+            former = strength
+            continue
         bound = l1_ratio * (2 * strength - former)
         keep_M = (state.coefficients != 0).any(axis=0) | (np.abs(slope_KM).max(axis=0) > bound * (1 + 1e-9))
         for _ in range(MAX_ROUNDS):
@@ -131,7 +140,7 @@ def solve_path(
         solutions.append(state)
         former = strength
     worst = max(solution.violation for solution in solutions)
-    if worst > 10 * tolerance:
+    if warns and worst > 10 * tolerance:
         logger.warning(
             "The L1 path was stopped early: its optimality conditions are violated by %.2g of the strength.",
             worst,

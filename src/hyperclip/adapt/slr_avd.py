@@ -154,7 +154,8 @@ class SLRAVD(Adapter):
         start = largest_strength(likeness.values, shots.target, shots.n_classes, weights_N=weights_N)
         solutions = solve_path(
             likeness.values, shots.target, shots.n_classes, (start / self.l1_ratio * ratios).tolist(),
-            weights_N=weights_N, l1_ratio=self.l1_ratio, tolerance=how[0], max_iterations=how[1],
+            weights_N=weights_N, l1_ratio=self.l1_ratio,
+            tolerance=how[0], max_iterations=how[1], warns=how == EXACT,
         )  # fmt: skip
         return likeness, solutions
 
