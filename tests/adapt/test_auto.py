@@ -6,6 +6,7 @@ import pytest
 pytest.importorskip("sklearn", reason="adapting needs scikit-learn: pip install 'hyperclip[adapt]'")
 
 from hyperclip.adapt.auto import CANDIDATES, Auto
+from hyperclip.adapt.text_features import TextFeatures
 from hyperclip.adapt.zero_shot import ZeroShot
 from tiny_clusters import LinearPrior, make_clusters
 
@@ -64,3 +65,25 @@ def test_zero_shot_is_not_changed_by_pictures() -> None:
         adapter.logits(points.test_embeddings), points.prior.logits(points.test_embeddings), atol=1e-5
     )
     assert adapter.temperature_ is not None
+
+
+def test_random_phrases_are_tried_where_descriptions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = make_clusters(shots=6)
+    rows = points.prior.weight / np.linalg.norm(points.prior.weight, axis=1, keepdims=True)
+    texts, control = (
+        TextFeatures(
+            texts=tuple("abcdefgh"),
+            kinds=("prompt",) * 4 + ("description",) * 4,
+            classes=tuple((index % 4,) for index in range(8)),
+            rows=np.concatenate([rows, np.random.default_rng(seed).normal(size=rows.shape)]),
+        )
+        for seed in range(2)
+    )
+    place = list(CANDIDATES).index("slr_avd")
+    monkeypatch.setattr(Auto, "_best", lambda self, losses: place)
+    auto = Auto(prior=points.prior, texts=texts, control=control).fit(points.embeddings, points.labels)
+    assert auto.method_ == "slr_avd"
+    reasons = auto.reasons(1.0)
+    assert reasons is not None
+    assert reasons.words is not None
+    np.testing.assert_array_equal(auto.head_.weight, auto.best_.head_.weight)

@@ -92,6 +92,9 @@ class Auto(Adapter):
                 self._fit_one(name, X, y)
         self.fitted_ = {name: self.fitted_[name] for name in CANDIDATES if name in self.fitted_}
         self._compare()
+        if self.method_ == "slr_avd" and self.control is not None:
+            kept = SLRAVD(prior=self.prior, features=self.features, texts=self.texts, control=self.control)
+            self.best_ = kept.fit(X, y)  # the same head, now with the random phrases beside it
         return self
 
     def _fit_one(self, name: str, X: npt.ArrayLike, y: npt.ArrayLike) -> None:
