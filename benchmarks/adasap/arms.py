@@ -30,10 +30,13 @@ class Arm:
     title: str
     sharpness: SharpnessConfig
     importance: str = "magnitude"
+    share: float = 1.0
+    """Of the gradients that an arm may take; a control takes as many steps as SAM."""
 
     def n_steps(self, n_gradients: int) -> int:
         """Steps that cost so many gradients."""
-        return n_gradients if self.sharpness.method == "none" else n_gradients // 2
+        n_own = round(self.share * n_gradients)
+        return n_own if self.sharpness.method == "none" else n_own // 2
 
 
 # Radii: the best of 0.02, 0.1 and 0.5 (a ball a neuron), of 0.5 and 2 (one ellipsoid) and of 0.05 and 0.2
@@ -42,6 +45,7 @@ _BALL = {"method": "adasap", "radius": 0.02, "radius_min": 0.005}
 _ELLIPSOID = {"method": "adasap", "radius": 2.0, "normalization": "global"}
 ARMS = {
     "sgd": Arm(title="magnitude + SGD", sharpness=SharpnessConfig()),
+    "sgd_half": Arm(title="magnitude + SGD, half the gradients", sharpness=SharpnessConfig(), share=0.5),
     "sam": Arm(title="magnitude + SAM throughout", sharpness=SharpnessConfig(method="sam", radius=0.05)),
     "adasap": Arm(title="AdaSAP, a ball a neuron", sharpness=SharpnessConfig(**_BALL)),
     "ellipsoid": Arm(title="AdaSAP, one ellipsoid", sharpness=SharpnessConfig(**_ELLIPSOID)),

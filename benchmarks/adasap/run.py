@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--channels", type=float, default=0.5, help="share to remove")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument(
-        "--arms", nargs="+", default=["sgd", "sam", "adasap", "ellipsoid"], choices=list(ARMS)
+        "--arms", nargs="+", default=["sgd", "sgd_half", "sam", "adasap", "ellipsoid"], choices=list(ARMS)
     )
     parser.add_argument("--rounds", type=int, default=15, help="pairs of latency")
     options = parser.parse_args()
@@ -74,7 +74,12 @@ def main() -> None:
     latency = latency_ratios(files, "dense", n_rounds=options.rounds)
     for name, data in files.items():
         found[name] |= {"size_bytes": len(data), "latency": latency[name]}
-    metrics = {"arms": found, "beside_sgd": _beside(found), "severity": SEVERITY}
+    metrics = {
+        "arms": found,
+        "beside_sgd": _beside(found, "sgd"),
+        "beside_sgd_half": _beside(found, "sgd_half"),
+        "severity": SEVERITY,
+    }
     for one in found.values():
         for seed_result in one["seeds"]:
             del seed_result["correct"]
@@ -101,19 +106,19 @@ def _judge(network: torch.nn.Module, judged: dict[str, Pictures], choose: Pictur
     }
 
 
-def _beside(found: dict[str, Any]) -> dict[str, Any]:
-    """Differences to magnitude + SGD over the same pictures, with intervals."""
-    if "sgd" not in found:
+def _beside(found: dict[str, Any], base_name: str) -> dict[str, Any]:
+    """Differences to an arm over the same pictures, with intervals."""
+    if base_name not in found:
         return {}
     result: dict[str, Any] = {}
     for name, one in found.items():
-        if name in ("dense", "sgd"):
+        if name in ("dense", base_name):
             continue
         result[name] = {}
         for key, kinds in (("clean", ("clean",)), ("corrupted", FIVE_CORRUPTIONS)):
             own, base = (
                 np.mean([[s["correct"][kind] for kind in kinds] for s in item["seeds"]], axis=(0, 1))
-                for item in (one, found["sgd"])
+                for item in (one, found[base_name])
             )
             result[name][key] = paired_difference(own, base)._asdict()
     return result

@@ -10,9 +10,18 @@ __all__ = ["tables"]
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:
-    """Return ``arms`` (accuracy and differences), ``kinds`` (each corruption) and ``cost``."""
+    """Return ``arms`` (accuracy and differences), ``steps`` (at equal steps), ``kinds`` and ``cost``."""
     metrics = results["metrics"]
     arms, beside = metrics["arms"], metrics["beside_sgd"]
+    at_equal_steps = [
+        [
+            ARMS[name].title,
+            *(signed_points(**difference[key]) for key in ("clean", "corrupted")),
+            f"{_sharpness(arms[name]) - _sharpness(arms['sgd_half']):+.3f}",
+        ]
+        for name, difference in metrics.get("beside_sgd_half", {}).items()
+        if ARMS[name].sharpness.method != "none"
+    ]
     titles = {"dense": "dense, where all start"} | {name: arm.title for name, arm in ARMS.items()}
     accuracy, kinds, cost = [], [], []
     for name, found in arms.items():
@@ -24,7 +33,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
                 percent(_mean(seeds, "clean")),
                 percent(statistics.mean(one["corrupted"] for one in seeds)),
                 *(signed_points(**difference[key]) if difference else "" for key in ("clean", "corrupted")),
-                f"{statistics.mean(one['sharpness'] for one in seeds):.3f}",
+                f"{_sharpness(found):.3f}",
             ]
         )
         kinds.append([titles[name], *(percent(_mean(seeds, kind)) for kind in seeds[0]["accuracy"])])
@@ -46,9 +55,20 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
             ],
             accuracy,
         ),
+        "steps": markdown_table(
+            [
+                "arm", "clean − SGD of as many steps, points", "corrupted − SGD of as many steps, points",
+                "difference of the rise",
+            ],
+            at_equal_steps,
+        ),
         "kinds": markdown_table(["arm", *names], kinds),
         "cost": markdown_table(["arm", "parameters", "ONNX, MB", "time / dense"], cost),
     }  # fmt: skip
+
+
+def _sharpness(found: dict[str, Any]) -> float:
+    return statistics.mean(one["sharpness"] for one in found["seeds"])
 
 
 def _mean(seeds: list[dict[str, Any]], kind: str) -> float:
