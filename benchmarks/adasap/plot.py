@@ -32,6 +32,6 @@ def draw(metrics: Mapping[str, Any], path: Path) -> None:
     axes.invert_yaxis()
     axes.margins(y=0.2)
     axes.set_xlabel(f"accuracy, % (corrupted: five kinds at severity {metrics['severity']})")
-    axes.legend(loc="lower left", frameon=False)
+    axes.legend(loc="lower right", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
