@@ -3,6 +3,7 @@
 Legend: C classes, M texts.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -62,18 +63,15 @@ class Explanation:
 
     def against(self) -> tuple[Contribution, ...]:
         """Return what each text adds to the predicted class beyond the next best, the largest first."""
-        first, second = ({item.text: item for item in row} for row in self.contributions[:2])
-        texts = {**second, **first}
+        # By text and kind: a description may read like a class prompt, and is another feature all the same.
+        first, second = ({(item.text, item.kind): item for item in row} for row in self.contributions[:2])
         differences = [
-            Contribution(
-                text=item.text,
-                kind=item.kind,
-                written_for=item.written_for,
-                names_class=item.names_class,
-                value=(first[text].value if text in first else 0.0)
-                - (second[text].value if text in second else 0.0),
+            dataclasses.replace(
+                item,
+                value=(first[key].value if key in first else 0.0)
+                - (second[key].value if key in second else 0.0),
             )
-            for text, item in texts.items()
+            for key, item in {**second, **first}.items()
         ]
         return tuple(sorted(differences, key=lambda item: -abs(item.value)))
 
