@@ -102,6 +102,27 @@ def test_embeddings_that_are_not_finite_are_refused(name: str, clusters: Cluster
         METHODS[name](prior=clusters.prior).fit(embeddings, clusters.labels)
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_single_class_is_refused_in_one_sentence(name: str, clusters: Clusters) -> None:
+    prior = type(clusters.prior)(("ant",), clusters.prior.weight[:1])
+    keep = clusters.labels == "ant"
+    with pytest.raises(InputError, match="All pictures are of one class, 'ant'; expected two classes or"):
+        METHODS[name](prior=prior).fit(clusters.embeddings[keep], clusters.labels[keep])
+
+
+@pytest.mark.parametrize("name", ["wise", "slr_avd"])
+@pytest.mark.parametrize("shares", [(), (1.5,), (-0.1, 0.5), (float("nan"),)])
+def test_shares_that_are_none_are_refused(name: str, shares, clusters: Clusters) -> None:
+    with pytest.raises(InputError, match=r"shares is .*; expected at least one number, each from 0 to 1"):
+        METHODS[name](prior=clusters.prior, shares=shares).fit(clusters.embeddings, clusters.labels)
+
+
+def test_a_covariance_that_is_not_shrunk_needs_more_pictures_than_numbers() -> None:
+    few = make_clusters(shots=2)
+    with pytest.raises(InputError, match="The covariance of 8 pictures in 12 numbers cannot be inverted"):
+        METHODS["gda"](prior=few.prior, precision="empirical").fit(few.embeddings, few.labels)
+
+
 def test_a_class_without_pictures_is_named(clusters: Clusters) -> None:
     keep = clusters.labels != "cow"
     with pytest.raises(InputError, match="There is no picture of 'cow'; expected at least one of each"):

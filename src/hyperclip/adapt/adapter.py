@@ -144,13 +144,10 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
                     "classifier)."
                 )
             self.classes_, target_N = np.unique(labels, return_inverse=True)
-            if len(self.classes_) < 2:
-                raise InputError(
-                    f"All pictures are of one class, {quote(str(self.classes_[0]))}; expected two classes or "
-                    "more; add pictures of another class."
-                )
+            self._check_several()
             return np.asarray(target_N, np.int64)
         self.classes_ = np.array(self.prior.class_names, dtype=np.str_)
+        self._check_several()
         place = {name: index for index, name in enumerate(self.prior.class_names)}
         unknown = sorted({str(label) for label in labels if str(label) not in place})
         if unknown:
@@ -166,6 +163,14 @@ class Adapter(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-l
                 "or specialize without these names."
             )
         return target_N
+
+    def _check_several(self) -> None:
+        """Refuse a single class: there is nothing to tell apart."""
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"All pictures are of one class, {quote(str(self.classes_[0]))}; expected two classes or "
+                "more; add pictures of another class."
+            )
 
     def _zero_shot(self, X: Floats) -> Floats:
         """Return the prior's logits at its temperature."""

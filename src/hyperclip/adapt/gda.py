@@ -87,13 +87,12 @@ def gda_head(
         share = 0.0
     shrunk_DD = (1 - share) * covariance_DD
     shrunk_DD[np.diag_indices(dim)] += share * size / dim
-    try:
-        weight_CD = np.linalg.solve(shrunk_DD, means_CD.T).T
-    except np.linalg.LinAlgError as error:
+    if share == 0 and np.linalg.matrix_rank(shrunk_DD, hermitian=True) < dim:  # rounding hides it from solve
         raise InputError(
             f"The covariance of {n_rows} pictures in {dim} numbers cannot be inverted; expected more "
             "pictures than numbers; use precision='ks'."
-        ) from error
+        )
+    weight_CD = np.linalg.solve(shrunk_DD, means_CD.T).T
     return Head(weight=weight_CD, bias=-0.5 * (weight_CD * means_CD).sum(axis=1))
 
 

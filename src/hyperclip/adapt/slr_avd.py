@@ -15,6 +15,7 @@ from hyperclip.adapt.l1_path import MAX_ITERATIONS, TOLERANCE, Solution, largest
 from hyperclip.adapt.shots import Floats, Head, Prior, Shots
 from hyperclip.adapt.text_features import TextFeatures
 from hyperclip.adapt.trust import trust_in_zero_shot
+from hyperclip.adapt.wise import check_shares
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import InputError
 from hyperclip.runtime.adaptation import Gain, Reasons
@@ -169,6 +170,7 @@ class SLRAVD(Adapter):
         ]
 
     def _heads(self, shots: Shots) -> list[Head]:
+        check_shares(self.shares)
         fitted = self._fitted(shots, self.texts, self._ratios())
         trust = trust_in_zero_shot(shots)
         return [head.mixed(share, trust=trust) for share in self._shares() for head in fitted]

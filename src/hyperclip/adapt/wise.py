@@ -1,15 +1,28 @@
 """Interpolation between the zero-shot head and the linear probe. scikit-learn."""
 
+from collections.abc import Sequence
+
 from hyperclip.adapt.adapter import Adapter
 from hyperclip.adapt.linear_probe import STRENGTHS, logistic_heads
 from hyperclip.adapt.shots import Head, Prior, Shots
 from hyperclip.adapt.trust import trust_in_zero_shot
+from hyperclip.bundle.strict import quote
+from hyperclip.errors import InputError
 
-__all__ = ["SHARES", "Wise"]
+__all__ = ["SHARES", "Wise", "check_shares"]
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
 DEFAULT_SHARE = 2
 DEFAULT_STRENGTH = 1
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Refuse shares that are none: a head is interpolated, never extrapolated."""
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise InputError(
+            f"shares is {quote(shares)}; expected at least one number, each from 0 to 1; use (0.5, 1.0) or "
+            "the like."
+        )
 
 
 class Wise(Adapter):
@@ -54,6 +67,7 @@ class Wise(Adapter):
         self.balance = balance
 
     def _heads(self, shots: Shots) -> list[Head]:
+        check_shares(self.shares)
         probes = logistic_heads(shots, self.strengths, balance=self.balance)
         trust = trust_in_zero_shot(shots)
         return [
