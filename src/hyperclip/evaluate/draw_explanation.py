@@ -1,5 +1,6 @@
 """A picture beside the texts that decided about it, as bars. Needs matplotlib, imported when it draws."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -78,5 +79,6 @@ def draw_explanation(
     axes.set_xticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
-    figure.supxlabel(label(note, n_chars=160), x=0.01, ha="left", fontsize=8, color=_GRAY, parse_math=False)
+    lines = "\n".join(textwrap.wrap(label(note, n_chars=200), 150))  # its end says what it comes to
+    figure.supxlabel(lines, x=0.01, ha="left", fontsize=8, color=_GRAY, parse_math=False)
     write_picture(rendered(figure), path)
