@@ -13,14 +13,15 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     """Return the tables of each part that was measured.
 
     ``arms`` (accuracy and differences), ``steps`` (at equal steps), ``kinds`` and ``cost``; ``specialized``;
-    ``bundle``.
+    ``bundle`` and ``bundle_small``.
     """
     metrics = results["metrics"]
     made = _small_network(metrics) if "arms" in metrics else {}
     if "specialized" in metrics:
         made["specialized"] = _specialized(metrics["specialized"]["arms"])
-    if "bundle" in metrics:
-        made["bundle"] = _bundle(metrics["bundle"])
+    for part in ("bundle", "bundle_small"):
+        if part in metrics:
+            made[part] = _bundle(metrics[part])
     return made
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from PIL import Image
 
 from command_line import assert_one_sentence, save_pictures
 from hyperclip.bundle.read import read_bundle
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.specialize import load
+from hyperclip.zoo import find_bundle
 
 
 def zeros_by_name(data: bytes) -> dict[str, float]:
@@ -92,6 +94,28 @@ def test_a_model_gives_a_model_folder(run, model_folder: Path, labeled: Path) ->
         np.testing.assert_array_equal(after[parameter.name], before[parameter.name])
     assert load("thin").specialize(["a", "b"]).metadata.model.fingerprint == thin.fingerprint
     assert Path("thin.report.json").exists()
+
+
+@pytest.mark.torch
+def test_channels_go_from_a_model_that_is_still_specialized(run, photos: Path) -> None:
+    pytest.importorskip("torch_pruning", reason="needs torch-pruning: pip install 'hyperclip[train]'")
+    for number in range(12):
+        Image.new("RGB", (80, 64), (20 * number, 90, 250 - 20 * number)).save(photos / f"more{number}.png")
+    outcome = run(
+        "compress", "micro", "--method", "adasap", "--channels", "0.5", "--steps", "3", "--data", photos,
+        "-o", "narrow", "--json",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["settings"]["n_steps"] == 3
+    assert value["after"]["multiply_adds"] < 0.5 * value["before"]["multiply_adds"]
+    assert value["latency"]["ratio"] < 1
+    dense, narrow = read_bundle(find_bundle("micro")), read_bundle("narrow")
+    assert len(narrow.files["encoder.onnx"]) < 0.6 * len(dense.files["encoder.onnx"])
+    assert narrow.manifest.shares == dense.manifest.shares
+    classifier = load("narrow").specialize(["newt", "sofa", "tuba"])
+    assert classifier.metadata.model.fingerprint == narrow.fingerprint
+    assert Path("narrow.report.json").exists()
 
 
 def test_full_judges_by_fifteen_corruptions(run, classifier_file: Path, photos: Path) -> None:

@@ -246,6 +246,15 @@ def test_a_bundle_that_generates_nothing_keeps_its_shared_specializer(
     assert Model(smaller).specialize(NEW).decision_function(list(pictures(2))).shape == (2, 3)
 
 
+def test_layers_too_narrow_to_lose_anything_are_refused(tmp_path: Path) -> None:
+    write_bundle(tmp_path / "tiny", make_manifest(), make_files())
+    config = dataclasses.replace(QUICK, round_to=8)
+    with pytest.raises(
+        InputError, match="No channel can be removed: 50% of every layer's, in multiples of 8"
+    ):
+        compress(read_bundle(tmp_path / "tiny"), CompressionData(images=pictures()), config)
+
+
 def test_generated_weights_of_convolutions_are_refused(exported: Bundle) -> None:
     model = plain_encoder(exported)
     name = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")

@@ -101,6 +101,30 @@ def test_norms_are_put_in_and_folded_away_without_a_change() -> None:
     np.testing.assert_allclose(run(module.written(model), pictures()), before, rtol=1e-4, atol=1e-4)
 
 
+def test_rows_get_length_one_and_their_length_in_the_file_is_still_known() -> None:
+    """Gradients of nearly dead channels would drown all others if their rows stayed short."""
+    model = make_graph()
+    weight = next(tensor for tensor in model.graph.initializer if tensor.name == "w0")
+    array = numpy_helper.to_array(weight).copy()
+    array[1] *= 1e-3
+    array[2] = 0
+    weight.CopyFrom(numpy_helper.from_array(array, "w0"))
+    module = as_module(model)
+    name = f"layers.{next(iter(module.layers))}.weight"
+    lengths = np.linalg.norm(array.reshape(WIDTH, -1), axis=1)
+    np.testing.assert_allclose(module.row_lengths(name), lengths, rtol=1e-5)
+    with torch.no_grad():
+        before = module(pictures())
+        module.add_norms([pictures(16)])
+        torch.testing.assert_close(module(pictures()), before, rtol=1e-4, atol=1e-4)
+        rows = module.get_parameter(name).flatten(1).norm(dim=1)
+    np.testing.assert_allclose(rows, [1, 1, 0, 1, 1, 1, 1, 1], atol=1e-5)
+    np.testing.assert_allclose(module.row_lengths(name), lengths, rtol=1e-4, atol=1e-6)
+    group = find_groups(module, pictures(1))[0]
+    total = torch.stack([module.row_lengths(maker) for maker in group.makers]).sum(dim=0)
+    torch.testing.assert_close(module.lengths(module, [group])[group.name], total)
+
+
 def test_channels_are_removed_from_the_written_graph() -> None:
     model = make_graph()
     before = model.SerializeToString()

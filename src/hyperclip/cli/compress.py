@@ -64,6 +64,10 @@ def compress(
             metavar="NAME", help="adasap: channels go by magnitude (unless said), taylor or latency."
         ),
     ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="adasap: steps of training; 300 unless said."),
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -91,7 +95,14 @@ def compress(
     from hyperclip.runtime.classifier import Classifier
 
     config = _config(
-        method, {"sparsity": sparsity, "pattern": pattern, "channels": channels, "importance": importance}
+        method,
+        {
+            "sparsity": sparsity,
+            "pattern": pattern,
+            "channels": channels,
+            "importance": importance,
+            "n_steps": steps,
+        },
     )
     paths = report_paths(output)
     is_transformer = architecture_of(model_or_file) is not None
@@ -99,18 +110,18 @@ def compress(
     _check_output(output, model_or_file, is_file=isinstance(model, Classifier))
     if data is None and not (isinstance(model, Classifier) and method == "magnitude"):
         say("Without --data nothing can be calibrated or judged.")
-    steps = _Steps()
+    progress = _Steps()
     try:
         if model is None:
             result = compress_transformer(
-                model_or_file, _as_in_the_paper(config), data, seed=SEED, on_progress=steps.tell
+                model_or_file, _as_in_the_paper(config), data, seed=SEED, on_progress=progress.tell
             )
         else:
             result = compress_and_measure(
-                model, config, data, full=full, seed=SEED, on_progress=steps.tell, on_remark=say
+                model, config, data, full=full, seed=SEED, on_progress=progress.tell, on_remark=say
             )
     finally:
-        steps.close()
+        progress.close()
     _save(result.model, output)
     report, comparison = result.report, result.comparison
     written = write_report(report, comparison, paths, title=str(output.name))
@@ -141,10 +152,15 @@ def _config(method_name: str, given: dict[str, object]) -> Any:
     foreign = [name for name in wanted if name not in METHODS[method_name].options]
     if foreign:
         raise InputError(
-            f"--{foreign[0]} is no option of the method {method_name}; expected "
-            f"{', '.join('--' + name for name in METHODS[method_name].options)}; leave it out."
+            f"{_flag(foreign[0])} is no option of the method {method_name}; expected "
+            f"{', '.join(map(_flag, METHODS[method_name].options))}; leave it out."
         )
     return config(**wanted)
+
+
+def _flag(field: str) -> str:
+    """What a field of a config is called on the command line."""
+    return f"--{field.removeprefix('n_')}"
 
 
 def _as_in_the_paper(config: Any) -> Any:

@@ -21,7 +21,7 @@ from hyperclip.compress.encoder_file import is_stored_half, plain_model, stored_
 from hyperclip.compress.generated_rows import keep_generated
 from hyperclip.compress.layer_rows import layer_rows
 from hyperclip.compress.rewrite import rewritten_bundle
-from hyperclip.errors import BundleError
+from hyperclip.errors import BundleError, InputError
 from hyperclip.runtime.graph import read_graph
 from hyperclip.runtime.hypernetwork import HYPERNETWORK
 from hyperclip.runtime.model_file import parse_model
@@ -53,7 +53,7 @@ def compress_bundle(
     Raises
     ------
     InputError
-        If a picture cannot be read, or the channels cannot be followed.
+        If a picture cannot be read, the channels cannot be followed, or none would go.
     BundleError
         If the model is damaged.
     """
@@ -80,6 +80,13 @@ def compress_bundle(
         on_progress=on_progress,
     )
     pruned = encoder.written()
+    blank = {"images": np.zeros((1, 3, images.size_px, images.size_px), np.float32)}
+    layers = layer_rows(dense, pruned, blank, part=ENCODER)
+    if all(layer.shape_before == layer.shape_after for layer in layers):
+        raise InputError(
+            f"No channel can be removed: {config.channels:.0%} of every layer's, in multiples of "
+            f"{config.round_to}, is none; expected wider layers; raise the share of channels."
+        )
     smaller = smaller_bundle(
         bundle,
         pruned,
@@ -93,12 +100,11 @@ def compress_bundle(
         ),
         probes=contexts[:2],
     )
-    blank = {"images": np.zeros((1, 3, images.size_px, images.size_px), np.float32)}
     settings = {**asdict(config), "contexts": [list(names) for names in contexts]}
     return smaller, MethodReport(
         method="adasap",
         settings=settings,
-        layers=layer_rows(dense, pruned, blank, part=ENCODER),
+        layers=layers,
         n_calibration_images=len(data.images),
         n_calibration_texts=sum(len(names) for names in contexts),
         notes=_notes(bundle, smaller, data, len(contexts), images.size_px),

@@ -22,7 +22,6 @@ from hyperclip.errors import InputError
 from hyperclip.models.channel_groups import ChannelGroup
 from hyperclip.models.channel_removal import Cuts
 from hyperclip.train.channel_importance import TaylorScores
-from hyperclip.train.sam import neuron_norms
 
 __all__ = ["ContextEncoder", "ContextTaylor"]
 
@@ -131,16 +130,16 @@ class ContextEncoder:
     def lengths(self, module: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
         """Length of each channel's weights as they are in the contexts: times the mean scale behind them.
 
-        Summed over the layers that make the channel; shape (F,) for each group.
+        Summed over the layers that make the channel; shape (F,) for each group. A criterion for
+        `hyperclip.train.channel_pruner.ChannelPruner`, which passes this encoder's own module.
         """
         behind = self.module.scale_behind()
         names = {key: name for name, key in self._keys.items()}
-        parameters = dict(module.named_parameters())
         found = {}
         for group in groups:
             total = torch.zeros(group.n_channels)
             for maker in group.makers:
-                length = neuron_norms(parameters[maker])
+                length = self.module.row_lengths(maker)
                 key = behind.get(maker.removeprefix("layers.").removesuffix(".weight"))
                 total += length if key is None else length * self._mean_scale(key, names.get(key))
             found[group.name] = total

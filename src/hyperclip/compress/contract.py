@@ -151,7 +151,7 @@ class Method:
     module: str  # holds `compress(model, data, config, *, on_progress)`
     config: str  # name of the frozen dataclass in it whose fields are the method's settings
     summary: str  # one line for --help and the documentation
-    options: tuple[str, ...]  # command line options beyond the model that set fields of that name
+    options: tuple[str, ...]  # fields that the command line sets, there without n_
     needs_images: bool  # whether it cannot do without pictures
     n_images: int = 128  # how many pictures it is given at most; methods that train want more
 
@@ -175,7 +175,7 @@ METHODS: dict[str, Method] = {
         module="hyperclip.compress.adasap",
         config="AdaSAPConfig",
         summary="removes channels and trains the rest for flat minima (needs PyTorch)",
-        options=("channels", "importance"),
+        options=("channels", "importance", "n_steps"),
         needs_images=True,
         n_images=2000,
     ),

@@ -23,7 +23,9 @@ from torch import Tensor, nn
 
 from hyperclip.compress.graph_functions import FUNCTIONS, unreadable
 from hyperclip.compress.graph_layers import StoredScale, read_layer
+from hyperclip.models.channel_groups import ChannelGroup
 from hyperclip.runtime.graph import node_attribute
+from hyperclip.train.sam import neuron_norms
 
 __all__ = ["GraphModule"]
 
@@ -108,6 +110,9 @@ class GraphModule(nn.Module):
     def add_norms(self, batches: Sequence[Tensor]) -> None:
         """Put a BatchNorm behind each convolution that leaves the function as it is, up to rounding.
 
+        The rows of the convolution get length 1, which the norm undoes: gradients grow as rows get short, and
+        those of a few nearly dead channels would drown all others.
+
         Parameters
         ----------
         batches : sequence of Tensor of shape (B, F, H, W)
@@ -135,12 +140,38 @@ class GraphModule(nn.Module):
             mean, square = sums[key] / max(n_values[key], 1)
             norm = nn.BatchNorm2d(conv.out_channels, eps=_EPS)
             bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias
-            norm.running_mean = (mean - bias).float()
-            norm.running_var = (square - mean**2).clamp(min=0).float()
-            norm.weight.copy_((norm.running_var + _EPS).sqrt())
+            length = neuron_norms(conv.weight)
+            length[length == 0] = 1
+            norm.running_mean = ((mean - bias) / length).float()
+            norm.running_var = ((square - mean**2).clamp(min=0) / length.square()).float()
+            norm.weight.copy_((norm.running_var + _EPS).sqrt() * length)
             norm.bias.copy_(mean.float())
+            conv.weight.div_(length.reshape(-1, 1, 1, 1))
             conv.bias = None
             self.norms[key] = norm.train(self.training)
+
+    def row_lengths(self, weight: str) -> Tensor:
+        """Length of each row of a layer's weights with the norm behind it folded in, shape (F,).
+
+        Parameters
+        ----------
+        weight : str
+            Name of the parameter, such as ``layers.3.weight``.
+        """
+        lengths = neuron_norms(self.get_parameter(weight))
+        norms = dict(self.norms.items())
+        norm = norms.get(weight.removeprefix("layers.").removesuffix(".weight"))
+        return lengths if norm is None else lengths * _gain(norm).abs().float()
+
+    def lengths(self, module: nn.Module, groups: Sequence[ChannelGroup]) -> dict[str, Tensor]:
+        """Length of each channel's weights as they stand in the file, summed over the layers that make it.
+
+        A criterion for `hyperclip.train.channel_pruner.ChannelPruner`, which passes this very module.
+        """
+        return {
+            group.name: torch.stack([self.row_lengths(maker) for maker in group.makers]).sum(dim=0)
+            for group in groups
+        }
 
     def written(self, model: onnx.ModelProto, *, named: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """Return a model in which the weights are those of this module.
@@ -244,7 +275,13 @@ def _folded(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor | N
         return conv.weight, conv.bias
     assert isinstance(norm, nn.BatchNorm2d)
     assert norm.running_mean is not None
-    assert norm.running_var is not None
-    gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
+    gain = _gain(norm)
     weight = (conv.weight.double() * gain[:, None, None, None]).float()
     return weight, (norm.bias.double() - norm.running_mean.double() * gain).float()
+
+
+def _gain(norm: nn.Module) -> Tensor:
+    """What a norm with its running statistics multiplies each channel by, float64."""
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    return norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()

@@ -129,7 +129,7 @@ def _train(
             channels=config.channels, importance=config.importance, every=PRUNE_EVERY,
             round_to=config.round_to,
         ),
-        n_steps=config.n_steps, seed=config.seed, size_px=images.size_px,
+        n_steps=config.n_steps, seed=config.seed, size_px=images.size_px, lengths=encoder.lengths,
     )  # fmt: skip
     optimizer = torch.optim.SGD(encoder.parameters(), lr=peak, momentum=0.9, weight_decay=WEIGHT_DECAY)
     rng = np.random.default_rng(config.seed)
