@@ -188,7 +188,8 @@ def _texts(
     features = text_features(loaded, class_texts_of(loaded, classifier.metadata), given)
     if not features.n_descriptions:
         say("No descriptions are known for these names: only the names themselves are read.")
-    return {"texts": features, "control": random_control(loaded, features)}
+        return {"texts": features}
+    return {"texts": features, "control": lambda draw: random_control(loaded, features, seed=draw)}
 
 
 def _say_left_out(pictures: "EmbeddedPictures") -> None:
