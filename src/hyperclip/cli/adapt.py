@@ -48,11 +48,11 @@ def adapt(
         str, typer.Option(metavar="NAME", help="How to fit; a wrong name lists those that there are.")
     ] = "auto",
     descriptions: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help='What to look for, for slr_avd and auto: JSON such as {"cat": ["whiskers"]}. By default '
-            "what the glossary says.",
+            metavar="FILE_OR_NAME",
+            help='What to look for, for slr_avd and auto: JSON such as {"cat": ["whiskers"]}; or everyday, '
+            "30 things that are described in the package. By default what the glossary says.",
         ),
     ] = None,
     model: Annotated[
@@ -160,7 +160,7 @@ def _model_of(model_or_file: str) -> str | None:
 
 
 def _texts(
-    classifier: "Classifier", method: str, descriptions: Path | None, model: str | None
+    classifier: "Classifier", method: str, descriptions: str | None, model: str | None
 ) -> dict[str, Any]:
     """Return what a method that reads texts is given; nothing for the others."""
     if method not in READS_TEXTS:
@@ -170,12 +170,16 @@ def _texts(
                 f"{' or '.join(READS_TEXTS)}; choose one of them with --method."
             )
         return {}
-    from hyperclip.adapt.descriptions import descriptions_from_glossary, read_descriptions
+    from hyperclip.adapt.descriptions import (
+        descriptions_from_glossary,
+        find_descriptions,
+        read_descriptions,
+    )
     from hyperclip.adapt.text_features import class_texts_of, random_control, text_features
     from hyperclip.cli.explain import find_model
 
     names = classifier.metadata.class_names
-    given = None if descriptions is None else read_descriptions(descriptions, names)
+    given = None if descriptions is None else read_descriptions(find_descriptions(descriptions), names)
     try:
         loaded = find_model(classifier.metadata.model, model)
     except InputError:
@@ -188,7 +192,8 @@ def _texts(
     features = text_features(loaded, class_texts_of(loaded, classifier.metadata), given)
     if not features.n_descriptions:
         say("No descriptions are known for these names: only the names themselves are read.")
-    return {"texts": features, "control": random_control(loaded, features)}
+        return {"texts": features}
+    return {"texts": features, "control": lambda draw: random_control(loaded, features, seed=draw)}
 
 
 def _say_left_out(pictures: "EmbeddedPictures") -> None:
