@@ -139,7 +139,7 @@ class _Trainings:
         self._module = trainer()
 
     def sparse(
-        self, pictures: EmbeddedPictures, control: TextFeatures | None = None
+        self, pictures: EmbeddedPictures, control: Callable[[int], TextFeatures] | None = None
     ) -> tuple[SLRAVD, Classifier]:
         """Return the head of `slr_avd` for these pictures, and the classifier that has it."""
         fitted = SLRAVD(prior=self.prior, features=self.features, texts=self.texts, control=control)
@@ -228,7 +228,7 @@ def fine_tune(
     *,
     features: str,
     texts: TextFeatures | None = None,
-    control: TextFeatures | None = None,
+    control: Callable[[int], TextFeatures] | None = None,
     config: SLRFTConfig | None = None,
     on_steps: OnSteps | None = None,
 ) -> Adapted:

@@ -56,8 +56,8 @@ def adapt(
         str | None,
         typer.Option(
             metavar="FILE_OR_NAME",
-            help='What to look for, for slr_avd, slr_ft and auto: JSON such as {"cat": ["whiskers"]}; or everyday, '
-            "30 things that are described in the package. By default what the glossary says.",
+            help='What to look for, for slr_avd, slr_ft and auto: JSON such as {"cat": ["whiskers"]}; or '
+            "everyday, 30 things that are described in the package. By default what the glossary says.",
         ),
     ] = None,
     model: Annotated[
