@@ -94,11 +94,23 @@ EXCEPTIONS = {
     },
     "bundle/borrow.py": {"zoo": "a model may share the files of a bundled one"},
     "compress/graph_functions.py": {"torch": "only what retrains imports it"},
+    "compress/context_encoder.py": {
+        "torch": "it learns; only what retrains imports it",
+        "models": "channels are removed from it as from an encoder",
+        "train": "importance is measured as `hyperclip train` does",
+    },
+    "compress/graph_layers.py": {
+        "torch": "its layers learn; only what retrains imports it",
+        "models": "channels are removed from them as from an encoder's",
+    },
     "compress/graph_module.py": {
         "torch": "it is a module that learns; only what retrains imports it",
-        "models": "channels are removed from it as from an encoder",
     },
     "compress/retrain.py": {
+        "torch": "it trains; only the method adasap imports it, when it runs",
+        "train": "it trains as `hyperclip train` does",
+    },
+    "compress/retrain_bundle.py": {
         "torch": "it trains; only the method adasap imports it, when it runs",
         "train": "it trains as `hyperclip train` does",
     },

@@ -13,7 +13,6 @@ pytest.importorskip("onnxscript", reason="the test exports: pip install 'hypercl
 
 import torch
 
-from hyperclip.bundle.read import read_bundle
 from hyperclip.compress import CompressionData, compress
 from hyperclip.compress.adasap import AdaSAPConfig
 from hyperclip.errors import InputError
@@ -113,11 +112,9 @@ def test_labels_are_met_by_name(classifier: Classifier) -> None:
         compress(classifier, wrong, QUICK)
 
 
-def test_too_few_pictures_and_bundles_are_refused(classifier: Classifier, model_folder: Path) -> None:
+def test_too_few_pictures_are_refused(classifier: Classifier) -> None:
     with pytest.raises(InputError, match="There are 7 pictures"):
         compress(classifier, make_data(7), QUICK)
-    with pytest.raises(InputError, match="specialize it first"):
-        compress(read_bundle(model_folder), make_data(), QUICK)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +124,7 @@ def test_too_few_pictures_and_bundles_are_refused(classifier: Classifier, model_
         ({"channels": 1.0}, "channels is 1.0"),
         ({"n_steps": 0}, "n_steps"),
         ({"batch_size": 1}, "batch_size"),
+        ({"n_contexts": 0}, "n_contexts is 0"),
         ({"learning_rate": 0.0}, "learning_rate is 0.0"),
     ],
 )

@@ -17,7 +17,7 @@ from hyperclip.runtime.tokenizer import TextTokenizer
 if TYPE_CHECKING:
     from hyperclip.runtime.preprocess import ImageSource
 
-__all__ = ["picture_batches", "pixel_batches", "spec_for_encoder", "text_batches"]
+__all__ = ["picture_batches", "pixel_batches", "spec_for_encoder", "square_pixels", "text_batches"]
 
 BATCH_SIZE = 16
 TEXT_BATCH_SIZE = 256
@@ -44,6 +44,11 @@ def picture_batches(
             pixels.append(decoded)
         feeds.append({"images": np.stack(pixels)})
     return feeds
+
+
+def square_pixels(images: "Sequence[ImageSource]", spec: ImageSpec) -> npt.NDArray[np.uint8]:
+    """Return all pictures as the encoder's squares, shape (n_images, side, side, 3), RGB, uint8."""
+    return np.concatenate([np.asarray(feed["images"], np.uint8) for feed in picture_batches(images, spec)])
 
 
 def spec_for_encoder(images: ImageSpec, size_px: int | None) -> ImageSpec:

@@ -20,10 +20,9 @@ import onnx
 import torch
 from onnx import numpy_helper
 from torch import Tensor, nn
-from torch.nn import functional
 
 from hyperclip.compress.graph_functions import FUNCTIONS, unreadable
-from hyperclip.models.channel_groups import ChannelScale
+from hyperclip.compress.graph_layers import StoredScale, read_layer
 from hyperclip.runtime.graph import node_attribute
 
 __all__ = ["GraphModule"]
@@ -77,7 +76,7 @@ class GraphModule(nn.Module):
 
     def _add(self, key: str, node: onnx.NodeProto, constants: Arrays) -> None:
         """Take in one node: as a layer with weights, or as a function of tensors."""
-        made = _layer(node, constants)
+        made = read_layer(node, constants)
         if made is not None:
             layer, sources = made
             self.layers[key] = layer
@@ -89,6 +88,25 @@ class GraphModule(nn.Module):
             raise unreadable(node, "it is not known here")
         function, sources = make(node, constants)
         self._steps.append((function, sources, node.output[0]))
+
+    def scales(self) -> dict[str, str]:
+        """Names in the graph of stored scales and shifts, to the keys of their layers."""
+        return {layer.name: key for key, layer in self.layers.items() if isinstance(layer, StoredScale)}
+
+    def scale_behind(self) -> dict[str, str]:
+        """Keys of layers to those of the scales that alone multiply what they make."""
+        readers = Counter(name for _, sources, _ in self._steps for name in sources)
+        maker: dict[str, str] = {}
+        found: dict[str, str] = {}
+        for run, sources, result in self._steps:
+            if not isinstance(run, _Caller):
+                continue
+            layer = self.layers[run.key]
+            is_scale = isinstance(layer, StoredScale) and not layer.adds
+            if is_scale and sources[0] in maker and readers[sources[0]] == 1:
+                found[maker[sources[0]]] = run.key
+            maker[result] = run.key
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """From the incoming tensor to the outgoing one."""
@@ -135,13 +153,15 @@ class GraphModule(nn.Module):
             conv.bias = None
             self.norms[key] = norm.train(self.training)
 
-    def written(self, model: onnx.ModelProto) -> onnx.ModelProto:
+    def written(self, model: onnx.ModelProto, *, named: frozenset[str] = frozenset()) -> onnx.ModelProto:
         """Return a model in which the weights are those of this module.
 
         Parameters
         ----------
         model : onnx.ModelProto
             That the nodes came from; not changed. Its layers may have had more channels.
+        named : frozenset of str
+            Scales and shifts that keep their names.
         """
         copied = onnx.ModelProto()
         copied.CopyFrom(model)
@@ -150,7 +170,7 @@ class GraphModule(nn.Module):
         new: dict[str, npt.NDArray[np.generic]] = {}
         for key, original in self._written.items():
             node = by_output[original.output[0]]
-            _write(node, self.layers[key], dict(self.norms.items()).get(key), new)
+            _write(node, self.layers[key], dict(self.norms.items()).get(key), new, named)
         results = {result for _, _, result in self._steps}
         for node in copied.graph.node:
             if node.op_type == "Reshape" and node.output[0] in results:  # its shape names the old width
@@ -169,15 +189,15 @@ class _Caller:
     """Runs a layer and its norm, wherever the module was copied to."""
 
     def __init__(self, owner: GraphModule, key: str) -> None:
-        self._owner, self._key = [owner], key  # in a list, so that it is not a submodule
+        self._owner, self.key = [owner], key  # in a list, so that it is not a submodule
 
     def __call__(self, x: Tensor) -> Tensor:
         owner = self._owner[0]
-        out: Tensor = owner.layers[self._key](x)
-        return owner.norms[self._key](out) if self._key in owner.norms else out
+        out: Tensor = owner.layers[self.key](x)
+        return owner.norms[self.key](out) if self.key in owner.norms else out
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Caller":
-        return _Caller(memo.get(id(self._owner[0]), self._owner[0]), self._key)
+        return _Caller(memo.get(id(self._owner[0]), self._owner[0]), self.key)
 
 
 def _needed(nodes: Sequence[onnx.NodeProto], source: str, output: str) -> set[int]:
@@ -194,112 +214,10 @@ def _needed(nodes: Sequence[onnx.NodeProto], source: str, output: str) -> set[in
     return found
 
 
-_Made = tuple[nn.Module, tuple[str, ...]]
-
-
-def _layer(node: onnx.NodeProto, constants: Arrays) -> _Made | None:
-    """A node with weights as a module; None for other nodes."""
-    if node.op_type == "Conv" and node.input[1] in constants:
-        return _convolution(node, constants), (node.input[0],)
-    if node.op_type in ("Gemm", "MatMul") and node.input[1] in constants:
-        return _linear(node, constants), (node.input[0],)
-    if node.op_type in ("Add", "Mul", "Sub", "Div"):
-        return _scale(node, constants)
-    return None
-
-
-def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
-    return torch.from_numpy(np.array(array, np.float32))
-
-
-def _convolution(node: onnx.NodeProto, constants: Arrays) -> nn.Conv2d:
-    weight = _tensor(constants[node.input[1]])
-    bias = _tensor(constants[node.input[2]]) if len(node.input) > 2 and node.input[2] else None
-    pads = _ints(node, "pads", [0, 0, 0, 0])
-    auto = node_attribute(node, "auto_pad")
-    if weight.dim() != 4 or auto not in (None, b"NOTSET", b"VALID"):
-        raise unreadable(node, "its padding or number of axes")
-    groups = node_attribute(node, "group")
-    n_groups = int(groups) if isinstance(groups, int) else 1
-    top, left, bottom, right = pads
-    is_even = (top, left) == (bottom, right)
-    conv = _PaddedConv2d(
-        weight.shape[1] * n_groups, weight.shape[0], tuple(weight.shape[2:]),  # type: ignore[arg-type]
-        stride=tuple(_ints(node, "strides", [1, 1])), dilation=tuple(_ints(node, "dilations", [1, 1])),  # type: ignore[arg-type]
-        padding=(top, left) if is_even else 0, groups=n_groups, bias=bias is not None,
-    )  # fmt: skip
-    conv.uneven = None if is_even else (left, right, top, bottom)
-    with torch.no_grad():
-        conv.weight.copy_(weight)
-        if bias is not None and conv.bias is not None:
-            conv.bias.copy_(bias)
-    return conv
-
-
-class _PaddedConv2d(nn.Conv2d):
-    """A convolution whose padding may differ from side to side."""
-
-    uneven: tuple[int, int, int, int] | None = None
-
-    def forward(self, input: Tensor) -> Tensor:
-        return super().forward(input if self.uneven is None else functional.pad(input, self.uneven))
-
-
-def _linear(node: onnx.NodeProto, constants: Arrays) -> nn.Linear:
-    weight = _tensor(constants[node.input[1]])
-    if weight.dim() != 2:
-        raise unreadable(node, "its weights' number of axes")
-    if node.op_type == "MatMul" or not node_attribute(node, "transB"):
-        weight = weight.T
-    for name in ("alpha", "beta"):
-        if node_attribute(node, name) not in (None, 1.0):
-            raise unreadable(node, name)
-    if node_attribute(node, "transA"):
-        raise unreadable(node, "transA")
-    has_bias = node.op_type == "Gemm" and len(node.input) > 2 and bool(node.input[2])
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=has_bias)
-    with torch.no_grad():
-        layer.weight.copy_(weight)
-        if has_bias:
-            layer.bias.copy_(_tensor(constants[node.input[2]]).reshape(-1).expand(weight.shape[0]))
-    return layer
-
-
-def _scale(node: onnx.NodeProto, constants: Arrays) -> _Made | None:
-    """A number for each channel that is added or multiplied; None for other operands."""
-    stored = [name for name in node.input if name in constants]
-    if len(stored) != 1 or constants[stored[0]].size == 1:
-        return None
-    array = constants[stored[0]]
-    is_first = node.input[0] == stored[0]
-    n_axes_behind = 2 if array.ndim in (3, 4) else 0
-    is_by_channel = 1 <= array.ndim <= 4 and array.shape == (
-        *(1,) * (array.ndim - n_axes_behind - 1), array.size, *(1,) * n_axes_behind,
-    )  # fmt: skip
-    if not is_by_channel or (is_first and node.op_type in ("Sub", "Div")):
-        raise unreadable(node, f"an operand of shape {array.shape}")
-    values = _tensor(array).reshape(-1)
-    if node.op_type == "Sub":
-        values = -values
-    if node.op_type == "Div":
-        values = 1 / values
-    scale = _StoredScale(
-        values, adds=node.op_type in ("Add", "Sub"), place=0 if is_first else 1, n_axes_behind=n_axes_behind
-    )
-    return scale, (node.input[1 if is_first else 0],)
-
-
-class _StoredScale(ChannelScale):
-    """Remembers where its values lie in the graph, and in which shape."""
-
-    def __init__(self, values: Tensor, *, adds: bool, place: int, n_axes_behind: int) -> None:
-        super().__init__(values, adds=adds)
-        self.place, self.n_axes_behind = place, n_axes_behind
-
-
 def _write(
-    node: onnx.NodeProto, layer: nn.Module, norm: nn.Module | None, new: dict[str, npt.NDArray[np.generic]]
-) -> None:
+    node: onnx.NodeProto, layer: nn.Module, norm: nn.Module | None,
+    new: dict[str, npt.NDArray[np.generic]], named: frozenset[str],
+) -> None:  # fmt: skip
     """Let a node read the weights of a layer, under names that nobody else uses."""
 
     def store(place: int, value: Tensor, name: str) -> None:
@@ -324,10 +242,11 @@ def _write(
         store(1, layer.weight if is_transposed else layer.weight.T, f"{node.output[0]}.weight")
         if layer.bias is not None:
             store(2, layer.bias, f"{node.output[0]}.bias")
-    elif isinstance(layer, _StoredScale):
+    elif isinstance(layer, StoredScale):
         values = layer.weight.detach()
         values = -values if node.op_type == "Sub" else 1 / values if node.op_type == "Div" else values
-        store(layer.place, values.reshape(-1, *(1,) * layer.n_axes_behind), f"{node.output[0]}.values")
+        name = layer.name if layer.name in named else f"{node.output[0]}.values"
+        store(layer.place, values.reshape(-1, *(1,) * layer.n_axes_behind), name)
 
 
 def _folded(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor | None]:
@@ -340,8 +259,3 @@ def _folded(conv: nn.Conv2d, norm: nn.Module | None) -> tuple[Tensor, Tensor | N
     gain = norm.weight.double() / (norm.running_var.double() + norm.eps).sqrt()
     weight = (conv.weight.double() * gain[:, None, None, None]).float()
     return weight, (norm.bias.double() - norm.running_mean.double() * gain).float()
-
-
-def _ints(node: onnx.NodeProto, name: str, default: list[int]) -> list[int]:
-    value = node_attribute(node, name)
-    return [int(one) for one in value] if isinstance(value, list) else default

@@ -26,7 +26,17 @@ from hyperclip.train.sam import SharpnessConfig
 if TYPE_CHECKING:
     from hyperclip.compress.adasap import AdaSAPConfig
 
-__all__ = ["Lesson", "prune_and_retrain"]
+__all__ = [
+    "MAX_GRAD_NORM",
+    "MEASURED_BATCH",
+    "N_MEASURED",
+    "PRUNE_EVERY",
+    "WEIGHT_DECAY",
+    "Lesson",
+    "normalized_pixels",
+    "prune_and_retrain",
+    "starting_norms",
+]
 
 N_MEASURED = 256  # pictures on which norms are put in
 MEASURED_BATCH = 32
@@ -72,7 +82,7 @@ def prune_and_retrain(
     encoder, head = read_classifier(model)
     encoder.add_norms(
         [
-            _normalized(lesson.pixels[start : start + MEASURED_BATCH], images)
+            normalized_pixels(lesson.pixels[start : start + MEASURED_BATCH], images)
             for start in range(0, min(len(lesson.pixels), N_MEASURED), MEASURED_BATCH)
         ]
     )
@@ -88,7 +98,7 @@ def read_classifier(model: onnx.ModelProto) -> tuple[GraphModule, GraphModule]:
     return encoder.eval(), head.eval().requires_grad_(False)
 
 
-def _normalized(pixels: npt.NDArray[np.uint8], images: ImageSpec) -> Tensor:
+def normalized_pixels(pixels: npt.NDArray[np.uint8], images: ImageSpec) -> Tensor:
     """Pictures (B, S, S, 3), uint8, as the encoder reads them."""
     mean, std = (torch.tensor(values).reshape(1, 3, 1, 1) for values in (images.mean, images.std))
     planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float() / 255
@@ -105,6 +115,8 @@ def _train(
 ) -> None:
     """The three phases, in place."""
     encoder.to(memory_format=torch.channels_last)
+    peak = config.learning_rate
+    assert peak is not None  # `compress` chose it
     pruner = ChannelPruner(
         encoder,
         SharpnessConfig(
@@ -117,16 +129,14 @@ def _train(
         ),
         n_steps=config.n_steps, seed=config.seed, size_px=images.size_px,
     )  # fmt: skip
-    optimizer = torch.optim.SGD(
-        encoder.parameters(), lr=config.learning_rate, momentum=0.9, weight_decay=WEIGHT_DECAY
-    )
+    optimizer = torch.optim.SGD(encoder.parameters(), lr=peak, momentum=0.9, weight_decay=WEIGHT_DECAY)
     rng = np.random.default_rng(config.seed)
     center_D = torch.from_numpy(lesson.embeddings.mean(axis=(0, 1)))
     n_warm = max(1, config.n_steps // 20)
     encoder.train()
     for step in range(config.n_steps):
         share = min(1.0, (step + 1) / n_warm) * 0.5 * (1 + math.cos(math.pi * step / config.n_steps))
-        optimizer.param_groups[0]["lr"] = config.learning_rate * share
+        optimizer.param_groups[0]["lr"] = peak * share
         batch = _batch(lesson, images, config.batch_size, rng)
 
         def compute(batch: _Batch = batch) -> Tensor:
@@ -163,7 +173,7 @@ def _batch(lesson: Lesson, images: ImageSpec, batch_size: int, rng: np.random.Ge
     pixels = lesson.pixels[rows].copy()
     pixels[views == 1] = pixels[views == 1][:, :, ::-1]
     return _Batch(
-        _normalized(pixels, images),
+        normalized_pixels(pixels, images),
         torch.from_numpy(lesson.answers[views, rows]),
         torch.from_numpy(lesson.embeddings[views, rows]),
         None if lesson.target is None else torch.from_numpy(lesson.target[rows]),
@@ -183,13 +193,18 @@ def _loss(embedding_BD: Tensor, head: nn.Module, batch: _Batch, center_D: Tensor
 @torch.no_grad()
 def _measure_again(encoder: GraphModule, lesson: Lesson, images: ImageSpec) -> None:
     """Give the norms the statistics of the finished network, over all pictures."""
-    norms = [norm for norm in encoder.norms.values() if isinstance(norm, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # PyTorch's word for a plain average over all batches
+    starting_norms(encoder)
     encoder.train()
     for start in range(0, len(lesson.pixels), MEASURED_BATCH):
         part = lesson.pixels[start : start + MEASURED_BATCH]
         if len(part) > 1 or start == 0:
-            encoder(_normalized(part, images))
+            encoder(normalized_pixels(part, images))
     encoder.eval()
+
+
+def starting_norms(encoder: GraphModule) -> None:
+    """Let the norms forget their statistics, and average plainly over the batches that come."""
+    for norm in encoder.norms.values():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.reset_running_stats()
+            norm.momentum = None  # PyTorch's word for a plain average over all batches

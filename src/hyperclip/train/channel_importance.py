@@ -48,16 +48,23 @@ class TaylorScores:
 
     def add(self, model: nn.Module, groups: Iterable[ChannelGroup]) -> None:
         """Take in the gradients that a batch left in the model."""
-        parameters = dict(model.named_parameters())
         for group in groups:
             score = torch.zeros(group.n_channels)
-            for name in group.norms or group.makers:
-                effect = _effect(parameters[name])
-                if name.removesuffix("weight") + "bias" in parameters:
-                    effect = effect + _effect(parameters[name.removesuffix("weight") + "bias"])
+            for effect in self.effects(model, group):
                 score += effect.square().cpu()
             self._sums[group.name] = self._sums.get(group.name, 0) + score
         self._n_batches += 1
+
+    def effects(self, model: nn.Module, group: ChannelGroup) -> list[Tensor]:
+        """Change of the loss when each channel is set to zero, for each layer that carries it; each (N,)."""
+        parameters = dict(model.named_parameters())
+        found = []
+        for name in group.norms or group.makers:
+            effect = _effect(parameters[name])
+            if name.removesuffix("weight") + "bias" in parameters:
+                effect = effect + _effect(parameters[name.removesuffix("weight") + "bias"])
+            found.append(effect)
+        return found
 
     @property
     def n_batches(self) -> int:

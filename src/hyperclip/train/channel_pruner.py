@@ -14,7 +14,7 @@ lengths of phases from descriptions of it, as there is no published code.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -54,6 +54,10 @@ class ChannelPruner:
         Of the `random` criterion.
     size_px : int
         Side of the pictures on which the model is followed and measured.
+    lengths : callable
+        Importance by size of weights, as `magnitudes` gives it.
+    taylor : TaylorScores, optional
+        Where scores by effect are collected.
     """
 
     def __init__(
@@ -65,10 +69,12 @@ class ChannelPruner:
         n_steps: int,
         seed: int,
         size_px: int = 64,
+        lengths: Callable[[nn.Module, Sequence[ChannelGroup]], dict[str, Tensor]] = magnitudes,
+        taylor: TaylorScores | None = None,
     ) -> None:
         self.sharpness, self.pruning = sharpness, pruning
         self._n_steps, self._seed, self._size_px = n_steps, seed, size_px
-        self._taylor = TaylorScores()
+        self._lengths, self._taylor = lengths, TaylorScores() if taylor is None else taylor
         self._groups: list[ChannelGroup] = []
         self._n_dense: dict[str, int] = {}
         if pruning.channels > 0:
@@ -140,7 +146,7 @@ class ChannelPruner:
             random = torch.Generator().manual_seed(self._seed)
             return {group.name: torch.rand(group.n_channels, generator=random) for group in self._groups}
         if kind == "magnitude" or self._taylor.n_batches == 0:
-            return magnitudes(model, self._groups)
+            return self._lengths(model, self._groups)
         return self._taylor.scores()
 
     def prune(self, model: nn.Module, *, n_done: int, optimizer: torch.optim.Optimizer | None = None) -> Cuts:
