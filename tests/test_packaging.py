@@ -37,6 +37,19 @@ def test_every_pin_is_needed() -> None:
     assert set(pins()) <= {Requirement(text).name.lower() for text in asked}
 
 
+def test_every_file_that_the_package_reads_is_in_the_wheel() -> None:
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    package = ROOT / "src" / "hyperclip"
+    shipped = {path for pattern in setup["package-data"]["hyperclip"] for path in package.glob(pattern)}
+    found = {
+        path
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert package / "adapt" / "everyday.json" in shipped
+    assert found <= shipped
+
+
 def test_the_terms_ship_with_the_package() -> None:
     assert PROJECT["license-files"] == ["LICENSE", "NOTICE"]
     notice = (ROOT / "NOTICE").read_text(encoding="utf-8")

@@ -3,6 +3,7 @@
     python -m benchmarks.claim_conditioning.run train --seeds 0 1 2
     python -m benchmarks.claim_conditioning.run measure
     python -m benchmarks.claim_conditioning.run oracle
+    python -m benchmarks.claim_conditioning.run oracle_first
     python -m benchmarks.claim_conditioning.run shortcut
     python -m benchmarks.claim_conditioning.run report
 
@@ -22,12 +23,13 @@ from benchmarks.result_file import REPOSITORY, read_newest, write_result
 
 HERE = REPOSITORY / "benchmarks" / "claim_conditioning"
 LIST_SEED = 0
+COMMANDS = ("measure", "oracle", "oracle_first", "shortcut")  # functions of `session`
 
 
 def main() -> None:
     """Command line of the benchmark."""
     parser = make_parser(__doc__)
-    parser.add_argument("what", choices=["train", "measure", "oracle", "shortcut", "report"])
+    parser.add_argument("what", choices=["train", *COMMANDS, "report"])
     parser.add_argument("--encoder", nargs="+", default=["compact_20k"], help="image encoders")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS), metavar="ARM")
@@ -39,6 +41,7 @@ def main() -> None:
     parser.add_argument("--per-class", type=int, help="only so many pictures a class of Tiny-ImageNet")
     parser.add_argument("--cifar", type=int, default=2000, help="pictures of CIFAR-10")
     parser.add_argument("--oracle-lists", type=int, nargs=2, default=[8, 4], help="seen, held out")
+    parser.add_argument("--collected", type=int, default=320, help="lists that `oracle_first` optimizes")
     parser.add_argument("--steps", type=int, default=150, help="steps of each optimization of the oracle")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--again", action="store_true", help="measure what is stored already, too")
@@ -46,13 +49,13 @@ def main() -> None:
     if options.what == "train":
         _train(options)
         return
-    if options.what in ("measure", "oracle", "shortcut"):
+    if options.what in COMMANDS:
         import torch
-        from benchmarks.claim_conditioning.session import measure, oracle, shortcut
+
+        from benchmarks.claim_conditioning import session
 
         torch.set_num_threads(options.threads)
-        commands = {"measure": measure, "oracle": oracle, "shortcut": shortcut}
-        commands[options.what](options, _store(options))
+        getattr(session, options.what)(options, _store(options))
     _report(options)
 
 

@@ -12,6 +12,13 @@ from benchmarks.claim_conditioning.headroom import Budget, headroom_of_list, mor
 from benchmarks.claim_conditioning.lists import Group, draw_groups, with_partners
 from benchmarks.claim_conditioning.measure import Pictures, digest, measure_run, training_figures
 from benchmarks.claim_conditioning.oracle import TrainingPictures
+from benchmarks.claim_conditioning.oracle_first import (
+    Predictor,
+    collect,
+    draw_collection,
+    measure_lists,
+    summary,
+)
 from benchmarks.claim_conditioning.pictures import read_all_classes, read_pictures
 from benchmarks.claim_conditioning.rates import N_LISTS_FOR_RATES, chosen_rates
 from benchmarks.claim_conditioning.shortcut import measure_shortcut
@@ -21,7 +28,7 @@ from benchmarks.conditioning.arms import Arm, open_arm
 from benchmarks.conditioning.tasks import Classes
 from benchmarks.result_file import REPOSITORY, read_newest
 
-__all__ = ["measure", "oracle", "shortcut"]
+__all__ = ["measure", "oracle", "oracle_first", "shortcut"]
 
 HERE = REPOSITORY / "benchmarks" / "claim_conditioning"
 Store = Callable[[str, dict[str, Any]], None]
@@ -104,6 +111,50 @@ def oracle(options: argparse.Namespace, store: Store) -> None:
             found = headroom_of_list(arm, one, pictures, val, budget, others=others, on_progress=say)
             done[f"{group}: {_name(one)}"] = {"group": group, **found}
             store(f"oracle-{run.key.replace('/', '-')}", {key: {"n_steps": options.steps, "lists": done}})
+
+
+def oracle_first(options: argparse.Namespace, store: Store) -> None:
+    """Optimize the controls for many lists, and predict what other lists need from their names."""
+    from hyperclip.models.sentence_encoder import SentenceEncoder
+
+    classes, n_main = read_all_classes(options.data)
+    groups = _groups(options, classes, n_main, _held_out(classes))
+    lists = draw_collection(
+        classes.vectors(SentenceEncoder().encode),
+        among=groups["seen"].lists[0],
+        n_lists=options.collected,
+        reported=groups["neighbors"].lists,
+    )
+    controls = finished(options.runs, options.encoder, ["siglip"])
+    for run in (one for one in controls if one.seed in options.seeds):
+        key = f"oracle_first {run.key}"
+        if key in _known(options) and not options.again:
+            continue
+        say(f"{run.key}: {len(lists)} lists to optimize")
+        arm = open_arm(run.folder(options.runs), classes)
+        folder = options.runs / "oracle_first" / run.key.replace("/", "-")
+        collection = collect(
+            arm,
+            lists,
+            _training_pictures(arm, classes, n_main),
+            folder,
+            n_steps=options.steps,
+            on_progress=say,
+        )
+        predictor = Predictor(collection, arm.class_emb_CE.numpy())
+        val = read_pictures(
+            options.data, n_main=n_main, size_px=arm.size_px, n_cifar=1, n_each=options.per_class
+        )
+        accuracy = {}
+        for group in ("neighbors", "held_out_neighbors"):
+            accuracy[group] = measure_lists(arm, groups[group], predictor, val)
+            say(f"{run.key}, {group}: {summary(accuracy[group])}")
+        about = {
+            "encoder": run.encoder, "seed": run.seed, "n_lists": len(lists), "n_steps": options.steps,
+            "explained": {str(ridge): value for ridge, value in predictor.explained.items()},
+            "ridge": predictor.ridge,
+        }  # fmt: skip
+        store(f"oracle_first-{run.key.replace('/', '-')}", {key: {**about, "accuracy": accuracy}})
 
 
 def shortcut(options: argparse.Namespace, store: Store) -> None:

@@ -47,6 +47,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
         "swaps": _swaps(all_runs),
         "ways": _ways(all_runs, metrics),
         "headroom": _headroom(all_runs, metrics),
+        "oracle_first": _oracle_first(metrics),
         "shortcut": _shortcut(metrics),
         "goals": _goals(all_runs),
         "training": _training(all_runs),
@@ -164,6 +165,32 @@ def _headroom(all_runs: list[Runs], metrics: dict[str, Any]) -> str:
         "gain of the arm",
         "share captured",
     ]
+    return markdown_table(header, rows) if rows else ""
+
+
+def _oracle_first(metrics: dict[str, Any]) -> str:
+    stored = [value for key, value in metrics.items() if key.startswith("oracle_first ")]
+    rows = []
+    for encoder in sorted({one["encoder"] for one in stored}):
+        seeds = [one for one in stored if one["encoder"] == encoder]
+        explained = percent(float(np.mean([max(one["explained"].values()) for one in seeds])))
+        for group in ("neighbors", "held_out_neighbors"):
+            by_kind = {
+                kind: np.mean([one["accuracy"][group][kind] for one in seeds], axis=0)
+                for kind in ("none", "mean", "own", "swapped")
+            }
+            gains = [
+                signed_points(**bootstrap_mean(by_kind["own"] - by_kind[other])._asdict())
+                for other in ("none", "mean", "swapped")
+            ]
+            name = f"{encoder}, {len(seeds)} seeds, {GROUP_NAMES[group]}"
+            accuracies = [percent(float(values.mean())) for values in by_kind.values()]
+            rows.append([name, explained, *accuracies, *gains])
+    header = [
+        "encoder, lists", "of the oracle's changes explained, left out",
+        "no change", "mean change", "predicted from the names", "from another list's names",
+        "predicted − none", "predicted − mean", "predicted − another list's",
+    ]  # fmt: skip
     return markdown_table(header, rows) if rows else ""
 
 

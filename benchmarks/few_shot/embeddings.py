@@ -5,6 +5,7 @@ Legend: N pictures, C classes, D embedding dim.
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +13,28 @@ import numpy as np
 import numpy.typing as npt
 from benchmarks.zero_shot.data_sets import limited
 
+from hyperclip.evaluate.corruptions import FIVE_CORRUPTIONS, corrupt
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.labeled import LabeledImage, LabeledImages
 from hyperclip.runtime.preprocess import decode, spec_before_crop
 from hyperclip.runtime.sources import open_labeled
 
-__all__ = ["SETS", "SPACES", "Embedded", "embed", "open_parts", "stored"]
+__all__ = [
+    "SETS",
+    "SEVERITY",
+    "SPACES",
+    "Embedded",
+    "corruptions",
+    "embed",
+    "embed_corrupted",
+    "open_parts",
+    "stored",
+]
 
 SETS = ("caltech101", "cifar10", "flowers", "textures", "waste", "groceries")
 SPACES = ("own", "neutral")  # the encoder that was made for the names, and the one for no task
 MAX_TEST = 600
+SEVERITY = 3  # of the corruptions
 CIFAR10_POOL = 32  # pictures a class of its only file that serve as shots; the others are the test
 BATCH_SIZE = 16
 
@@ -84,6 +97,32 @@ def _batches(images: LabeledImages) -> Iterator[Sequence[LabeledImage]]:
     each = iter(images)
     while batch := list(itertools.islice(each, BATCH_SIZE)):
         yield batch
+
+
+def corruptions() -> Iterator[tuple[str, int, np.random.Generator]]:
+    """Yield each kind of corruption, its severity, and what makes a picture corrupted alike in every run."""
+    for place, kind in enumerate(FIVE_CORRUPTIONS):
+        yield kind, SEVERITY, np.random.default_rng((place, SEVERITY))
+
+
+def embed_corrupted(
+    classifier: Classifier, images: LabeledImages, cache: Path, name: str
+) -> dict[str, "Embedded"]:
+    """Return the test part under each corruption."""
+    found = {}
+    for kind, severity, rng in corruptions():
+        found[kind] = stored(
+            cache / f"{name}-own-{kind}.npz",
+            partial(
+                embed,
+                classifier,
+                images,
+                change=lambda pixels, kind=kind, severity=severity, rng=rng: corrupt(
+                    pixels, kind, severity, rng=rng
+                ),
+            ),
+        )
+    return found
 
 
 def stored(path: Path, make: Callable[[], Embedded]) -> Embedded:

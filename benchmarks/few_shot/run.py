@@ -1,20 +1,21 @@
 """A few pictures of each class: every method against names alone and the linear probe, on six sets.
 
     python -m benchmarks.few_shot.run            # the table and the plots
+    python -m benchmarks.few_shot.run fine_tuned # slr_ft beside three of them, on two sets (PyTorch)
     python -m benchmarks.few_shot.run --sets waste --seeds 2 --out /tmp/few-shot   # a quick try
 
 Every picture is embedded once and kept in --cache; all fits run on what is kept there.
 """
 
+import argparse
 import time
 import warnings
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from benchmarks.command import data_folder, finish, make_parser, say
-from benchmarks.few_shot.embeddings import SETS, SPACES, Embedded, embed, open_parts, stored
+from benchmarks.few_shot.embeddings import SETS, SEVERITY, SPACES, embed, embed_corrupted, open_parts, stored
 from benchmarks.few_shot.measure import Task, draw_shots, fit_all, text_controls
 from benchmarks.few_shot.plots import draw_plots
 from benchmarks.few_shot.tables import tables
@@ -22,46 +23,60 @@ from benchmarks.few_shot.texts import descriptions_of
 
 import hyperclip
 from hyperclip.adapt.text_features import random_control, text_features
-from hyperclip.evaluate.corruptions import FIVE_CORRUPTIONS, corrupt
 from hyperclip.runtime.head_features import default_features
 from hyperclip.runtime.head_part import HeadPart
-from hyperclip.runtime.labeled import LabeledImages
 from hyperclip.runtime.specialize import Model
 
 SHOTS = (1, 2, 4, 8, 16)
 MOST_SHOTS = {"groceries": 8}
 N_SEEDS = 5
+N_TRAINED_SEEDS = 3
 N_TEXT_SEEDS = 3  # of the controls, which take most of the time
-SEVERITY = 3
 NEUTRAL_METHODS = ("zero_shot", "linear_probe", "gda", "wise")
 
 
 def main() -> None:
     """Command line of the benchmark."""
     parser = make_parser(__doc__)
+    parser.add_argument("part", nargs="?", choices=("methods", "fine_tuned"), default="methods")
     parser.add_argument("--model", default="small", help="name or folder of the model")
     parser.add_argument("--data", type=Path, default=data_folder(), help="folder of the data sets")
     parser.add_argument("--cache", type=Path, default=Path("runs") / "few-shot", help="folder of embeddings")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
-    parser.add_argument(
-        "--seeds", type=int, default=N_SEEDS, help="draws of the shots (default: %(default)s)"
-    )
+    parser.add_argument("--sets", nargs="+", choices=SETS, metavar="SET", help="default: all of the part")
+    parser.add_argument("--seeds", type=int, help=f"draws of the shots (default: {N_SEEDS}, trained: 3)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the sessions")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="The number of unique classes")
     model = hyperclip.load(options.model, n_threads=options.threads)
-    sets: dict[str, Any] = {}
-    for name in options.sets:
-        say(f"{name}: embedding")
-        sets[name] = _measure_set(model, options.data, options.cache, name, n_seeds=options.seeds)
     manifest = model.manifest
-    metrics = {
-        "sets": sets,
-        "model": {"name": manifest.name, "version": manifest.version, "fingerprint": model.fingerprint},
-        "severity": SEVERITY,
-    }
+    about = {"name": manifest.name, "version": manifest.version, "fingerprint": model.fingerprint}
+    if options.part == "fine_tuned":
+        _measure_fine_tuned(model, about, options)
+        return
+    sets: dict[str, Any] = {}
+    for name in options.sets or SETS:
+        say(f"{name}: embedding")
+        sets[name] = _measure_set(model, options.data, options.cache, name, n_seeds=options.seeds or N_SEEDS)
+    metrics = {"sets": sets, "model": about, "severity": SEVERITY}
     finish("few_shot", metrics, options, tables=tables, n_threads=options.threads)
     draw_plots(sets, Path(__file__).parent if options.out is None else options.out)
+
+
+def _measure_fine_tuned(model: Model, about: dict[str, str], options: argparse.Namespace) -> None:
+    """Measure and store the part that needs PyTorch."""
+    import torch
+    from benchmarks.few_shot.fine_tuned import TRAINED_SETS, measure_fine_tuned
+
+    torch.set_num_threads(options.threads)
+    found = measure_fine_tuned(
+        model,
+        options.data,
+        options.cache,
+        options.sets or list(TRAINED_SETS),
+        n_seeds=options.seeds or N_TRAINED_SEEDS,
+    )
+    metrics = {"fine_tuned": {"sets": found, "model": about, "severity": SEVERITY}}
+    finish("few_shot", metrics, options, tables=tables, n_threads=options.threads, part="fine_tuned")
 
 
 def _measure_set(model: Model, data: Path, cache: Path, name: str, *, n_seeds: int) -> dict[str, Any]:
@@ -79,7 +94,7 @@ def _measure_set(model: Model, data: Path, cache: Path, name: str, *, n_seeds: i
             features=default_features(classifier.metadata.head.kind),
             pool=stored(start / f"{name}-{space}-train.npz", lambda c=classifier: embed(c, pool_images)),
             test=stored(start / f"{name}-{space}-test.npz", lambda c=classifier: embed(c, test_images)),
-            corrupted=_corrupted(classifier, test_images, start, name) if space == "own" else {},
+            corrupted=embed_corrupted(classifier, test_images, start, name) if space == "own" else {},
             texts=texts,
             control=control,
         )
@@ -106,22 +121,6 @@ def _measure_set(model: Model, data: Path, cache: Path, name: str, *, n_seeds: i
         },
         "shots": by_shots,
     }
-
-
-def _corrupted(
-    classifier: "hyperclip.Classifier", images: LabeledImages, cache: Path, name: str
-) -> dict[str, Embedded]:
-    """Return the test part under each corruption; a picture is corrupted alike in every run."""
-    found = {}
-    for place, kind in enumerate(FIVE_CORRUPTIONS):
-        rng = np.random.default_rng((place, SEVERITY))
-        found[kind] = stored(
-            cache / f"{name}-own-{kind}.npz",
-            lambda kind=kind, rng=rng: embed(
-                classifier, images, change=lambda pixels: corrupt(pixels, kind, SEVERITY, rng=rng)
-            ),
-        )
-    return found
 
 
 def _joined(rows: list[dict[str, Any]]) -> dict[str, Any]:

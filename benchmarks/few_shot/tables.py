@@ -38,10 +38,17 @@ def half_width(values: Sequence[float]) -> float:
 
 
 def tables(results: dict[str, Any]) -> dict[str, str]:
-    """Return ``SET`` for each set, and ``summary``, ``spaces``, ``texts``, ``corrupted``, ``seconds``."""
+    """Return ``SET`` for each set, and ``summary``, ``spaces``, ``texts``, ``corrupted``, ``seconds``.
+
+    Where the part was measured, ``fine_tuned`` and ``fine_tuned_fits`` too.
+    """
     sets = results["metrics"].get("sets")
+    trained = results["metrics"].get("fine_tuned")
+    more = {} if trained is None else {
+        "fine_tuned": _fine_tuned(trained["sets"]), "fine_tuned_fits": _fine_tuned_fits(trained["sets"]),
+    }  # fmt: skip
     if not sets:
-        return {}
+        return more
     made = {name.replace("-", "_"): _accuracy(found) for name, found in sets.items()}
     made["summary"] = _summary(sets)
     made["auto"] = _auto(sets)
@@ -49,7 +56,7 @@ def tables(results: dict[str, Any]) -> dict[str, str]:
     made["texts"] = _texts(sets)
     made["corrupted"] = _corrupted(sets)
     made["seconds"] = _seconds(sets)
-    return made
+    return {**made, **more}
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -196,3 +203,45 @@ def _seconds(sets: Mapping[str, Any]) -> str:
             cells.append(f"{seconds[slowest]:.1f} ({slowest})")
         rows.append([title, *cells])
     return markdown_table(["seconds", *map(str, shots)], rows)
+
+
+def _fine_tuned(sets: Mapping[str, Any]) -> str:
+    """Clean accuracy of each method, and the mean over the corruptions."""
+    shots = _all_shots(sets)
+    rows = []
+    for name, found in sets.items():
+        for method in found["shots"][str(shots[0])]:
+            cells = []
+            for n in shots:
+                row = found["shots"][str(n)][method]
+                corrupted = np.mean(list(row["corrupted"].values()), axis=0)  # of each seed
+                cells += [_cell(row["acc1"]), _cell(corrupted.tolist())]
+            rows.append([f"{name}, {method}", *cells])
+    header = [f"{what}, {n} shot{'s' if n > 1 else ''}" for n in shots for what in ("clean", "corrupted")]
+    return markdown_table(["right, %", *header], rows)
+
+
+def _fine_tuned_fits(sets: Mapping[str, Any]) -> str:
+    """Processor seconds of a fit, the share that was chosen, and the difference to where it started."""
+    shots = _all_shots(sets)
+    rows = []
+    for name, found in sets.items():
+        for n in shots:
+            row, start = (found["shots"][str(n)][method] for method in ("slr_ft", "slr_avd"))
+            clean = np.array(row["acc1"]) - np.array(start["acc1"])
+            corrupted = np.mean(list(row["corrupted"].values()), axis=0) - np.mean(
+                list(start["corrupted"].values()), axis=0
+            )
+            rows.append(
+                [
+                    f"{name}, {n}",
+                    *(f"{100 * d.mean():+.1f} ± {100 * half_width(d):.1f}" for d in (clean, corrupted)),
+                    ", ".join(f"{share:g}" for share in row["share"]),
+                    f"{np.mean(row['fit_seconds']):.0f}",
+                    f"{np.mean(start['fit_seconds']):.1f}",
+                ]
+            )
+    return markdown_table(
+        ["set, shots", "slr_ft − slr_avd, clean, points", "corrupted, points", "shares of the draws",
+         "slr_ft, seconds", "slr_avd, seconds"], rows,
+    )  # fmt: skip

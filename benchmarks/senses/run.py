@@ -32,13 +32,14 @@ VARIANTS: Mapping[str, Mapping[str, float]] = {
     "without the cost of other words": {"NOT_FIRST_WORD_COST": 0.0},
     "without the cost of people": {"PERSON_COST": 0.0, "COMMON_PERSON_COST": 0.0},
     "without the cost of crops": {"CROP_COST": 0.0},
+    "without what was shown": {"LEARNT_BONUS": 0.0},
     "half the priors": {
         "RANK_WEIGHT": 0.5, "NOT_FIRST_WORD_COST": 0.5, "PERSON_COST": 0.5, "COMMON_PERSON_COST": 0.5,
-        "CROP_COST": 0.5,
+        "CROP_COST": 0.5, "LEARNT_BONUS": 0.5,
     },
     "twice the priors": {
         "RANK_WEIGHT": 2.0, "NOT_FIRST_WORD_COST": 2.0, "PERSON_COST": 2.0, "COMMON_PERSON_COST": 2.0,
-        "CROP_COST": 2.0,
+        "CROP_COST": 2.0, "LEARNT_BONUS": 2.0,
     },
 }  # fmt: skip
 

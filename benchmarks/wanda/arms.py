@@ -73,6 +73,12 @@ def arms(main_repair: str, *, side_repair: str, side_levels: tuple[str, ...] = L
         if ":" not in level
         for method in METHODS
     ]
+    found += [
+        Arm("wanda", level, repair, granularity="cumulative")
+        for repair in (main_repair, side_repair)
+        for level in LEVELS
+        if ":" not in level and (repair == main_repair or level in side_levels)
+    ]
     found += [Arm("wanda", level, main_repair, is_sequential=False) for level in ("50 %", "70 %")]
     return list(dict.fromkeys(found))
 

@@ -89,6 +89,16 @@ def _variations(found: Row, figure: str, repair: str) -> str:
                 found, level=level, method=method, repair=repair, granularity="layer"
             ),
         ),
+        *(
+            (
+                f"same share of each output's score, {_name(name)}",
+                lambda level, method, name=name: _chosen(
+                    found, level=level, method=method, repair=name, granularity="cumulative"
+                ),
+            )
+            for name in (repair, *other)
+            if any(row["granularity"] == "cumulative" and row["repair"] == name for row in found["arms"])
+        ),
         (
             "calibrated on dense inputs",
             lambda level, method: _chosen(

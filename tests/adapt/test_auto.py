@@ -70,7 +70,7 @@ def test_zero_shot_is_not_changed_by_pictures() -> None:
 def test_random_phrases_are_tried_where_descriptions_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     points = make_clusters(shots=6)
     rows = points.prior.weight / np.linalg.norm(points.prior.weight, axis=1, keepdims=True)
-    texts, control = (
+    texts, random = (
         TextFeatures(
             texts=tuple("abcdefgh"),
             kinds=("prompt",) * 4 + ("description",) * 4,
@@ -81,7 +81,9 @@ def test_random_phrases_are_tried_where_descriptions_are_kept(monkeypatch: pytes
     )
     place = list(CANDIDATES).index("slr_avd")
     monkeypatch.setattr(Auto, "_best", lambda self, losses: place)
-    auto = Auto(prior=points.prior, texts=texts, control=control).fit(points.embeddings, points.labels)
+    auto = Auto(prior=points.prior, texts=texts, control=lambda draw: random).fit(
+        points.embeddings, points.labels
+    )
     assert auto.method_ == "slr_avd"
     reasons = auto.reasons(1.0)
     assert reasons is not None

@@ -12,6 +12,7 @@ from hyperclip.adapt.descriptions import (
     clean_descriptions,
     describe_with,
     descriptions_from_glossary,
+    find_descriptions,
     names_a_class,
     read_descriptions,
 )
@@ -44,6 +45,34 @@ def test_other_files_are_refused_in_a_sentence(tmp_path: Path, content: str, wor
     path.write_text(content)
     with pytest.raises(InputError, match=words):
         read_descriptions(path, ["cat", "dog"])
+
+
+def test_the_bundled_descriptions_say_what_is_seen_and_name_no_class() -> None:
+    path = find_descriptions("everyday")
+    value = json.loads(path.read_text(encoding="utf-8"))
+    assert 20 <= len(value) <= 40
+    assert {"cat", "cup of coffee", "rocket", "astronaut"} <= set(value)
+    assert list(value) == sorted(value)
+    for name, phrases in value.items():
+        assert 4 <= len(phrases) <= 6
+        assert read_descriptions(path, [name]) == {name: tuple(phrases)}  # nothing has to be cleaned
+        assert not [phrase for phrase in phrases if names_a_class(phrase, list(value))]
+
+
+def test_a_file_wins_over_a_bundled_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_descriptions("everyday").is_absolute()
+    Path("everyday").write_text("{}")
+    assert find_descriptions("everyday") == Path("everyday")
+
+
+@pytest.mark.parametrize("name", ["everydya", "a/b.json", "x" * 5000, "\0", ""])
+def test_descriptions_that_are_nowhere_are_named_in_a_sentence(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"expected a JSON file, or the name .*everyday"):
+        find_descriptions(name)
 
 
 def test_a_language_model_is_any_callable() -> None:

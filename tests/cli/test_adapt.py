@@ -47,6 +47,48 @@ def test_every_method_writes_an_ordinary_classifier(
         assert np.mean(right) > 0.9
 
 
+@pytest.mark.torch
+def test_slr_ft_trains_the_encoder_into_a_file_of_the_same_operators(
+    run, classifier_file: Path, model_folder: Path, shades: Path
+) -> None:
+    pytest.importorskip("torch_pruning", reason="training needs PyTorch: pip install 'hyperclip[train]'")
+    options = ("-o", "better.onnx", "--method", "slr_ft", "--model", model_folder, "--json")
+    outcome = run("adapt", classifier_file, shades, *options)
+    assert outcome.code == 0, outcome.stderr
+    value = json.loads(outcome.stdout)
+    assert value["method"] == "slr_ft"
+    assert value["n_images"] == 12
+    assert "trained_share" in value["parameters"]
+    assert (value["parameters"]["trained_share"] == 0) == ("given back as it was" in value["note"])
+    assert value["note"] in outcome.stderr
+    files = sorted(shades.rglob("*.png"))
+    right = Classifier.load("better.onnx").predict(files) == [path.parent.name for path in files]
+    assert np.mean(right) > 0.9
+
+
+def test_slr_ft_without_pytorch_is_one_sentence(
+    run, classifier_file: Path, model_folder: Path, shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "hyperclip.adapt.fine_tune", raising=False)
+    monkeypatch.delattr("hyperclip.adapt.fine_tune", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    options = ("-o", "better.onnx", "--method", "slr_ft", "--model", model_folder)
+    outcome = run("adapt", classifier_file, shades, *options)
+    assert_one_sentence(outcome, "slr_ft trains and needs torch", "pip install 'hyperclip[train]'")
+
+
+def test_more_pictures_than_are_kept_are_refused(
+    run, classifier_file: Path, model_folder: Path, shades: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch_pruning", reason="training needs PyTorch: pip install 'hyperclip[train]'")
+    monkeypatch.setattr("hyperclip.adapt.pictures.MAX_PIXEL_BYTES", 3 * 32**2 * 5)
+    options = ("-o", "better.onnx", "--method", "slr_ft", "--model", model_folder)
+    outcome = run("adapt", classifier_file, shades, *options)
+    assert outcome.code == 1
+    last = outcome.stderr.splitlines()[-1]
+    assert "There are 12 pictures of 32 px; expected at most 5 to train" in last
+
+
 def test_a_model_is_specialized_to_the_names_of_the_folders(run, model_folder: Path, shades: Path) -> None:
     outcome = run("adapt", model_folder, shades, "-o", "better.onnx", "--method", "prototype")
     assert outcome.code == 0, outcome.stderr

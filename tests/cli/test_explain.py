@@ -36,6 +36,13 @@ def test_reasons_are_texts_that_were_given(run, explained: Path, model_folder: P
     assert value["label"] in LOOKS
     assert value["decisive"]
     assert {reason["text"] for reason in value["decisive"]} <= known
+    control = value["control"]
+    assert control["n"] == 15
+    assert len(control["random_phrases"]) >= 7
+    assert control["n_draws_as_good"] == sum(
+        accuracy >= control["texts"] for accuracy in control["random_phrases"]
+    )
+    assert control["words_carry"] is (control["n_draws_as_good"] == 0)
     for entry in value["classes"]:
         total = entry["rest"] + sum(part["value"] for part in entry["contributions"])
         assert total == pytest.approx(entry["logit"], abs=1e-3)

@@ -173,4 +173,4 @@ def test_operators_that_cannot_be_followed_are_named(change, message: str) -> No
     model.graph.initializer.append(numpy_helper.from_array(np.array([1], np.int64), "axis"))
     change(model.graph.node)
     with pytest.raises(InputError, match=message):
-        as_module(model)
+        as_module(model)(pictures())

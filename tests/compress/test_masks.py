@@ -5,7 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from hyperclip.compress.masks import Pattern, check_sparsity, parse_pattern, pattern_mask, smallest_mask
+from hyperclip.compress.masks import (
+    GRANULARITIES,
+    Pattern,
+    check_sparsity,
+    parse_pattern,
+    pattern_mask,
+    smallest_mask,
+)
 from hyperclip.compress.wanda import wanda_score
 from hyperclip.errors import InputError
 
@@ -30,6 +37,70 @@ def test_a_layer_loses_exactly_its_share() -> None:
     assert mask.sum() == 50  # of 168
     score = wanda_score(WEIGHT, NORMS)
     assert score[mask].max() < score[~mask].min()
+
+
+def bisected_mask(score: np.ndarray, share: float) -> np.ndarray:
+    """Return the variant's mask in the way of the paper's code: alpha by bisection, a threshold a row."""
+    ordered = np.sort(score, axis=1)
+    total, low, high, alpha = np.cumsum(ordered, axis=1), 0.0, 1.0, 0.4
+    mask = np.zeros(score.shape, np.bool_)
+    for _ in range(60):
+        n_gone = (total <= alpha * total[:, -1:]).sum(axis=1)
+        mask = np.stack(
+            [row <= (gone and kept[gone - 1]) for row, gone, kept in zip(score, n_gone, ordered, strict=True)]
+        )
+        mask[n_gone == 0] = False
+        if abs(mask.mean() - share) <= 0.001:
+            break
+        low, high = (low, alpha) if mask.mean() > share else (alpha, high)
+        alpha = (low + high) / 2
+    return mask
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.6, 0.7, 0.9])
+def test_the_variant_is_that_of_a_bisection(share: float) -> None:
+    rng = np.random.default_rng(3)
+    score = np.abs(rng.normal(size=(40, 200)) * rng.lognormal(0, 1.5, size=(40, 200)))
+    mask, bisected = smallest_mask(score, share, granularity="cumulative"), bisected_mask(score, share)
+    assert mask.sum() == int(8000 * share + 1e-9)
+    assert abs(bisected.mean() - share) <= 0.001
+    assert (mask != bisected).sum() <= 8  # 0.001 of 8,000, all on one side
+    assert (mask <= bisected).all() or (mask >= bisected).all()
+
+
+def test_the_variant_takes_the_longest_prefix_within_one_share_of_every_row() -> None:
+    score = np.array([[1.0, 4, 2, 3], [10, 1, 1, 8], [0, 0, 5, 0]])
+    # What each score brings its row to: .1 1 .3 .6 | 1 .05 .1 .5 | 0 0 1 0
+    mask = smallest_mask(score, 7 / 12, granularity="cumulative")
+    assert mask.tolist() == [
+        [True, False, True, False],
+        [False, True, True, False],
+        [True, True, False, True],
+    ]
+
+
+def test_rows_of_the_variant_lose_the_same_share_of_their_total_not_of_their_weights() -> None:
+    rng = np.random.default_rng(0)
+    even, uneven = rng.uniform(0.9, 1.1, size=(1, 400)), rng.lognormal(0, 2, size=(1, 400))
+    score = np.concatenate([even, uneven])
+    mask = smallest_mask(score, 0.5, granularity="cumulative")
+    assert mask[1].sum() > 300 > 100 > mask[0].sum()
+    lost = (score * mask).sum(axis=1) / score.sum(axis=1)
+    assert abs(lost[0] - lost[1]) < 0.03
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e8])
+def test_scaling_a_row_leaves_the_mask_of_the_variant(factor: float) -> None:
+    expected = smallest_mask(np.abs(WEIGHT), 0.6, granularity="cumulative")
+    scaled = np.abs(WEIGHT).copy()
+    scaled[2] *= factor
+    np.testing.assert_array_equal(smallest_mask(scaled, 0.6, granularity="cumulative"), expected)
+
+
+def test_no_row_of_the_variant_goes_as_a_whole() -> None:
+    score = np.concatenate([np.full((1, 24), 1e-9), np.abs(WEIGHT)])
+    mask = smallest_mask(score, 0.9, granularity="cumulative")
+    assert not mask.all(axis=1).any()
 
 
 def test_equal_norms_give_the_mask_of_magnitude() -> None:
@@ -83,7 +154,7 @@ def test_weights_of_a_dead_input_go_first_and_change_nothing() -> None:
 
 def test_a_larger_share_contains_a_smaller_one() -> None:
     score = wanda_score(WEIGHT, NORMS)
-    for granularity in ("output", "layer"):
+    for granularity in GRANULARITIES:
         masks = [smallest_mask(score, share, granularity=granularity) for share in SHARES]
         for smaller, larger in itertools.pairwise(masks):
             assert not (smaller & ~larger).any()

@@ -59,7 +59,7 @@ def test_channels_that_are_never_alive_are_removed_first_and_cost_nothing() -> N
         ({"sparsity": float("nan")}, "below 1"),
         ({"pattern": "4:4"}, "write 2:4"),
         ({"sparsity": 0.5, "pattern": "2:4"}, "one of the two"),
-        ({"granularity": "row"}, "granularity is 'row'; expected output or layer"),
+        ({"granularity": "row"}, "granularity is 'row'; expected output or layer or cumulative"),
         ({"repair": "weights"}, "repair is 'weights'; expected moments or mean or none"),
     ],
 )

@@ -139,6 +139,21 @@ def test_further_words_find_their_sense(folder: Path, vectors: Path, monkeypatch
     assert [meaning.wnid for meaning in glossary.senses("pointing thing")] == ["n03793489"]
 
 
+def test_what_a_model_was_shown_is_meant_where_the_others_say_little(folder: Path, vectors: Path) -> None:
+    classes = folder / "classes.json"
+    classes.write_text(json.dumps([{"wnid": "n03793489", "name": "mouse"}]))
+    plain = Glossary.read(build_glossary(folder, vectors=vectors)["glossary.bin"])
+    shown = Glossary.read(build_glossary(folder, vectors=vectors, learnt=classes)["glossary.bin"])
+    beside_nothing = [glossary.choose(["mouse"])[0] for glossary in (plain, shown)]
+    assert [meaning and meaning.wnid for meaning in beside_nothing] == ["n02330245", "n03793489"]
+    beside_dog, _ = shown.choose(["mouse", "dog"])
+    assert beside_dog is not None
+    assert beside_dog.wnid == "n02330245"
+    classes.write_text("[1]")
+    with pytest.raises(InputError, match="Entry 0"):
+        build_glossary(folder, vectors=vectors, learnt=classes)
+
+
 def test_targets_become_class_vectors(
     folder: Path, vectors: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

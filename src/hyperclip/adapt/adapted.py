@@ -1,14 +1,15 @@
 """A classifier and a few pictures of each class in, a better classifier out. scikit-learn."""
 
 import inspect
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
 from hyperclip.adapt.adapter import Adapter
 from hyperclip.adapt.gain import paired_gain
-from hyperclip.adapt.methods import METHODS
+from hyperclip.adapt.methods import METHODS, TRAINING_METHODS
 from hyperclip.adapt.pictures import EmbeddedPictures
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import InputError
@@ -28,6 +29,7 @@ class Adapted:
     classifier: Classifier
     adapter: Adapter
     gain: Gain | None  # None where no picture could be held out
+    note: str = ""  # a sentence that a user should read
 
 
 def adapt_classifier(
@@ -36,6 +38,7 @@ def adapt_classifier(
     *,
     method: str = "auto",
     features: str | None = None,
+    on_steps: Callable[[int, int], None] | None = None,
     **parameters: Any,
 ) -> Adapted:
     """Fit a head to pictures and write it into a copy of the classifier.
@@ -47,9 +50,11 @@ def adapt_classifier(
     pictures : EmbeddedPictures
         From `hyperclip.adapt.embed_pictures` with the same classifier.
     method : str
-        A key of `METHODS`.
+        A key of `METHODS`, or of `TRAINING_METHODS`: these need pictures with pixels, and PyTorch.
     features : {"raw", "unit", "centered_unit"}, optional
         What to read of an embedding; by default what suits the classifier's head.
+    on_steps : callable, optional
+        Called with steps of training done and in all, by methods that train.
     **parameters
         Of the method.
 
@@ -62,26 +67,59 @@ def adapt_classifier(
     ------
     InputError
         If there is no such method or parameter, or the pictures cannot be used.
+    MissingExtraError
+        If the method trains and PyTorch is not installed.
     """
-    if method not in METHODS:
+    if method not in METHODS and method not in TRAINING_METHODS:
         raise InputError(
-            f"The method is {quote(method)}; expected one of {', '.join(METHODS)}; choose one of them."
-        )
-    known = set(inspect.signature(METHODS[method]).parameters) - {"prior", "features"}
-    unknown = sorted(set(parameters) - known)
-    if unknown:
-        raise InputError(
-            f"The method {method} has no parameter {quote(unknown[0])}; expected one of "
-            f"{', '.join(sorted(known)) or 'none'}; leave it out."
+            f"The method is {quote(method)}; expected one of {', '.join((*METHODS, *TRAINING_METHODS))}; "
+            "choose one of them."
         )
     kind = classifier.metadata.head.kind
     features = default_features(kind) if features is None else features
+    if method in TRAINING_METHODS:
+        return _train(classifier, pictures, features, on_steps, parameters)
+    known = set(inspect.signature(METHODS[method]).parameters) - {"prior", "features"}
+    _check_parameters(method, known, parameters)
     prior = HeadPart(classifier)
     adapter = METHODS[method](prior=prior, features=features, **parameters)
     adapter.fit(pictures.embeddings, np.array(prior.class_names)[pictures.target])
     gain = _gain(adapter, prior, pictures)
     return Adapted(
         classifier=apply_head(classifier, adapter, pictures, gain=gain), adapter=adapter, gain=gain
+    )
+
+
+def _check_parameters(method: str, known: set[str], parameters: dict[str, Any]) -> None:
+    """Refuse a parameter that the method does not have."""
+    unknown = sorted(set(parameters) - known)
+    if unknown:
+        raise InputError(
+            f"The method {method} has no parameter {quote(unknown[0])}; expected one of "
+            f"{', '.join(sorted(known)) or 'none'}; leave it out."
+        )
+
+
+def _train(
+    classifier: Classifier,
+    pictures: EmbeddedPictures,
+    features: str,
+    on_steps: Callable[[int, int], None] | None,
+    parameters: dict[str, Any],
+) -> Adapted:
+    """Run the one method that trains."""
+    from hyperclip.adapt.slr_ft import NAME, SLRFTConfig, fine_tune
+
+    settings = {field.name for field in fields(SLRFTConfig)}
+    _check_parameters(NAME, {"texts", "control", *settings}, parameters)
+    return fine_tune(
+        classifier,
+        pictures,
+        features=features,
+        texts=parameters.get("texts"),
+        control=parameters.get("control"),
+        config=SLRFTConfig(**{key: parameters[key] for key in settings & parameters.keys()}),
+        on_steps=on_steps,
     )
 
 

@@ -1,7 +1,7 @@
 """Whichever method does best on held-out pictures, names alone included. scikit-learn."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -48,8 +48,8 @@ class Auto(Adapter):
         What to read of an embedding.
     texts : TextFeatures, optional
         For `slr_avd`, which takes no part without them.
-    control : TextFeatures, optional
-        Random phrases, tried beside the texts where `slr_avd` is kept.
+    control : callable, optional
+        Gives random phrases for the number of a draw, tried beside the texts where `slr_avd` is kept.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Auto(Adapter):
         prior: Prior | None = None,
         features: str = "raw",
         texts: TextFeatures | None = None,
-        control: TextFeatures | None = None,
+        control: Callable[[int], TextFeatures] | None = None,
     ) -> None:
         self.prior = prior
         self.features = features

@@ -17,6 +17,7 @@ __all__ = [
     "clean_descriptions",
     "describe_with",
     "descriptions_from_glossary",
+    "find_descriptions",
     "names_a_class",
     "read_descriptions",
 ]
@@ -24,6 +25,7 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 MAX_FILE_BYTES = 16 * 2**20
+BUNDLED = {"everyday": Path(__file__).parent / "everyday.json"}
 MAX_PER_CLASS = 100
 PROMPT = (
     "List what one sees in a photograph of a lemur that helps to recognize it.\n"
@@ -34,6 +36,35 @@ PROMPT = (
 )
 _WORD = re.compile(r"\w+")
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\d+[.)])\s*")
+
+
+def find_descriptions(name_or_file: str | Path) -> Path:
+    """Return the file of descriptions that is meant: one that exists, or a bundled one by its name.
+
+    Parameters
+    ----------
+    name_or_file : str or Path
+        A path; or ``"everyday"``, thirty everyday things with what one sees of them, where no file is
+        called that.
+
+    Raises
+    ------
+    InputError
+        If there is neither such a file nor such a name.
+    """
+    path = Path(name_or_file)
+    try:
+        is_there = path.is_file()
+    except (OSError, ValueError):  # too long, or a NUL inside
+        is_there = False
+    if is_there:
+        return path
+    if str(name_or_file) in BUNDLED:
+        return BUNDLED[str(name_or_file)]
+    raise InputError(
+        f"There are no descriptions {quote(str(name_or_file), 300)}; expected a JSON file, or the name of "
+        f"those that are bundled ({', '.join(BUNDLED)}); correct the path or the name."
+    )
 
 
 def read_descriptions(path: Path, class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:

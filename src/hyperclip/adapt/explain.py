@@ -13,7 +13,7 @@ from hyperclip.adapt.descriptions import names_a_class
 from hyperclip.adapt.shots import Floats
 from hyperclip.adapt.text_features import class_texts_of, directions
 from hyperclip.errors import InputError
-from hyperclip.runtime.adaptation import Gain, Reasons
+from hyperclip.runtime.adaptation import Reasons, Words
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.head_features import head_features
 from hyperclip.runtime.specialize import Model
@@ -21,7 +21,7 @@ from hyperclip.runtime.specialize import Model
 if TYPE_CHECKING:
     from hyperclip.runtime.preprocess import ImageSource
 
-__all__ = ["ClassReasons", "Contribution", "Explanation", "class_reasons", "explain_picture", "verdict"]
+__all__ = ["ClassReasons", "Contribution", "Explanation", "class_reasons", "explain_picture"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +50,8 @@ class Explanation:
         With the contributions of the class it adds up to the logit.
     contributions : tuple of tuple of Contribution
         Of each class, the largest first, whatever the sign.
-    words : Gain or None
-        Random phrases against the texts; see `verdict`.
+    words : Words or None
+        The texts beside random phrases; see `hyperclip.adapt.word_control`.
     """
 
     class_names: tuple[str, ...]
@@ -59,7 +59,7 @@ class Explanation:
     logits: tuple[float, ...]
     rest: tuple[float, ...]
     contributions: tuple[tuple[Contribution, ...], ...]
-    words: Gain | None
+    words: Words | None
 
     def against(self) -> tuple[Contribution, ...]:
         """Return what each text adds to the predicted class beyond the next best, the largest first."""
@@ -149,34 +149,6 @@ def class_reasons(classifier: Classifier, *, n_texts: int = 3) -> tuple[ClassRea
         items = [_contribution(reasons, place, weight, names) for place, weight in row if weight > 0]
         found.append(ClassReasons(class_name=name, texts=_sorted(items)[:n_texts]))
     return tuple(found)
-
-
-def verdict(words: Gain | None) -> str:
-    """Say in one sentence whether the words carry the decision.
-
-    Examples
-    --------
-    >>> verdict(Gain(n=40, zero_shot=0.6, adapted=0.6, low=-0.1, high=0.1))
-    'Random phrases of the same number and length do as well (0.600 against 0.600 right): the words do not \
-carry the decision.'
-    """
-    if words is None:
-        return "Nothing is known about whether the words matter: random phrases were not tried beside them."
-    figures = f"{words.zero_shot:.3f} against {words.adapted:.3f} right"
-    if words.low > 0:
-        return (
-            f"Random phrases of the same number and length do worse ({figures}): the words carry something."
-        )
-    if words.mean > 0:
-        return (
-            f"Random phrases of the same number and length do worse by no more than chance allows "
-            f"({figures}, "
-            f"{words.n} pictures): it is not shown that the words carry the decision."
-        )
-    return (
-        f"Random phrases of the same number and length do as well ({figures}): the words do not carry the "
-        "decision."
-    )
 
 
 def _rows(classifier: Classifier, model: Model, reasons: Reasons) -> Floats:

@@ -11,7 +11,7 @@ from hyperclip.adapt.slr_avd import SLRAVD
 from hyperclip.adapt.wise import Wise
 from hyperclip.adapt.zero_shot import ZeroShot
 
-__all__ = ["METHODS"]
+__all__ = ["METHODS", "TRAINING_METHODS"]
 
 METHODS: Mapping[str, type[Adapter]] = {
     "auto": Auto,
@@ -22,3 +22,7 @@ METHODS: Mapping[str, type[Adapter]] = {
     "wise": Wise,
     "slr_avd": SLRAVD,
 }
+
+# These train the encoder too: they see the pictures themselves and load PyTorch (extra `train`), so that
+# `auto` does not try them. Which module does it is known to `hyperclip.adapt.adapted`.
+TRAINING_METHODS = ("slr_ft",)

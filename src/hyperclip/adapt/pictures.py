@@ -14,11 +14,13 @@ from hyperclip.evaluate.accuracy import match_names
 from hyperclip.runtime.classifier import Classifier
 from hyperclip.runtime.decode_ahead import decode_batches
 from hyperclip.runtime.labeled import LabeledImage, LabeledImages
+from hyperclip.runtime.preprocess import spec_before_crop
 
 __all__ = ["EmbeddedPictures", "embed_pictures"]
 
 BATCH_SIZE = 16
 MAX_PICTURES = 100_000  # of 1,000 numbers: 400 MB; more belongs into a training
+MAX_PIXEL_BYTES = 2**30  # of pictures that are kept, 7,000 at 224 px
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +36,31 @@ class EmbeddedPictures:
         One sentence for each picture that could not be read and was left out.
     copies : tuple of str
         Paths of pictures that repeat an earlier one of their class, and were left out.
+    pixels : ndarray of shape (n_images, side, side, 3), uint8, optional
+        RGB, as the classifier is given them; only where a method was to see them.
     """
 
     embeddings: npt.NDArray[np.float32]
     target: Indices
     unreadable: tuple[str, ...] = ()
     copies: tuple[str, ...] = ()
+    pixels: npt.NDArray[np.uint8] | None = None
+
+    def take(self, rows: Indices) -> "EmbeddedPictures":
+        """Return some of the pictures, by their places."""
+        return EmbeddedPictures(
+            embeddings=self.embeddings[rows],
+            target=self.target[rows],
+            pixels=None if self.pixels is None else self.pixels[rows],
+        )
 
 
 def embed_pictures(
-    classifier: Classifier, labeled: LabeledImages, *, on_progress: Callable[[int], None] | None = None
+    classifier: Classifier,
+    labeled: LabeledImages,
+    *,
+    keep_pixels: bool = False,
+    on_progress: Callable[[int], None] | None = None,
 ) -> EmbeddedPictures:
     """Embed labeled pictures with the encoder of a classifier, which they meet by the names of the classes.
 
@@ -53,6 +70,8 @@ def embed_pictures(
         Has at least the classes of the pictures.
     labeled : LabeledImages
         From `hyperclip.runtime.sources.open_labeled`.
+    keep_pixels : bool
+        Keep the resized pictures too, for a method that trains the encoder.
     on_progress : callable, optional
         Called with the number of pictures done since the last call.
 
@@ -67,9 +86,12 @@ def embed_pictures(
             f"There are {len(labeled):,} pictures; expected at most {MAX_PICTURES:,} to adapt to; train a "
             "model with so many."
         )
+    if keep_pixels:
+        _check_size(len(labeled), spec_before_crop(classifier.metadata.images).size_px)
     index_of = match_names(labeled.class_names, classifier.metadata.class_names)
     target: list[int] = []
     embeddings: list[npt.NDArray[np.float32]] = []
+    kept: list[npt.NDArray[np.uint8]] = []
     unreadable: list[str] = []
     copies: list[str] = []
     seen: dict[bytes, tuple[int, str]] = {}
@@ -95,6 +117,7 @@ def embed_pictures(
             target.append(class_index)
         if pixels:
             embeddings.append(classifier.run_pixels(np.stack(pixels))[1])
+            kept += pixels if keep_pixels else []
         if on_progress is not None:
             on_progress(len(batch))
     _check_classes(target, classifier, unreadable)
@@ -103,7 +126,18 @@ def embed_pictures(
         target=np.array(target, np.int64),
         unreadable=tuple(unreadable),
         copies=tuple(copies),
+        pixels=np.stack(kept) if keep_pixels else None,
     )
+
+
+def _check_size(n_images: int, side_px: int) -> None:
+    """Refuse more pictures than are kept in memory."""
+    most = MAX_PIXEL_BYTES // (3 * side_px**2)
+    if n_images > most:
+        raise InputError(
+            f"There are {n_images:,} pictures of {side_px} px; expected at most {most:,} to train the "
+            "encoder on; give fewer, or use a method that fits a head alone, such as gda."
+        )
 
 
 def _reason(item: LabeledImage, error: InputError) -> str:

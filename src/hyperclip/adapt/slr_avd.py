@@ -3,22 +3,22 @@
 Legend: N pictures, D numbers of an embedding, M texts, C classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from hyperclip.adapt.adapter import Adapter
 from hyperclip.adapt.folds import cross_validate
-from hyperclip.adapt.gain import paired_gain
 from hyperclip.adapt.l1_path import MAX_ITERATIONS, TOLERANCE, Solution, largest_strength, solve_path
 from hyperclip.adapt.shots import Floats, Head, Prior, Shots
 from hyperclip.adapt.text_features import TextFeatures
 from hyperclip.adapt.trust import trust_in_zero_shot
 from hyperclip.adapt.wise import check_shares
+from hyperclip.adapt.word_control import compare_with_draws
 from hyperclip.bundle.strict import quote
 from hyperclip.errors import InputError
-from hyperclip.runtime.adaptation import Gain, Reasons
+from hyperclip.runtime.adaptation import Reasons, Words
 
 __all__ = ["SLRAVD", "Likeness", "fold_head", "measure_likeness"]
 
@@ -73,8 +73,9 @@ class SLRAVD(Adapter):
         What to read of an embedding.
     texts : TextFeatures, optional
         Class prompts and descriptions; without it, the numbers of the embedding themselves.
-    control : TextFeatures, optional
-        Random phrases; cross-validated as well, so that `reasons` can say whether the words matter.
+    control : callable, optional
+        Gives random phrases for the number of a draw, as `TextFeatures`; cross-validated as well, so that
+        `reasons` can say whether the words matter.
     n_strengths : int
         Of the path.
     smallest : float
@@ -92,8 +93,8 @@ class SLRAVD(Adapter):
         Coefficients on standardized likeness.
     share_nonzero_ : float
         Share of the coefficients that are not zero.
-    words_ : Gain or None
-        The texts against the control.
+    words_ : Words or None
+        The texts beside the draws of the control.
 
     References
     ----------
@@ -108,7 +109,7 @@ class SLRAVD(Adapter):
         prior: Prior | None = None,
         features: str = "raw",
         texts: TextFeatures | None = None,
-        control: TextFeatures | None = None,
+        control: Callable[[int], TextFeatures] | None = None,
         n_strengths: int = N_STRENGTHS,
         smallest: float = SMALLEST,
         shares: tuple[float, ...] = SHARES,
@@ -205,7 +206,7 @@ class SLRAVD(Adapter):
         self._share = share
         self._mean = shots.scale * likeness.mean + rows @ shots.center
         self._std = shots.scale * likeness.std
-        self.words_ = self._compare_words(shots, raw_ND, ratios, share)
+        self.words_ = self._compare_words(shots, raw_ND)
         head = fold_head(
             self.solution_.coefficients, self.solution_.intercepts, likeness.mean, likeness.std, rows
         )
@@ -216,18 +217,26 @@ class SLRAVD(Adapter):
         )
         return head.mixed(share, trust=trust_in_zero_shot(shots), settings=settings)
 
-    def _compare_words(self, shots: Shots, raw_ND: Floats, ratios: Floats, share: float) -> Gain | None:
-        """Cross-validate the fitted part with the texts and with the control, at the chosen strength."""
-        if self.control is None or self.held_out_ is None:
+    def _compare_words(self, shots: Shots, raw_ND: Floats) -> Words | None:
+        """Cross-validate the fitted part with the texts and with draws of the control.
+
+        All at one strength that is known beforehand: the chosen one was chosen for the texts and would
+        favor them.
+        """
+        control, held_out = self.control, self.held_out_
+        if control is None or held_out is None:
             return None
 
-        def right_with(texts: TextFeatures | None) -> npt.NDArray[np.bool_]:
-            found = cross_validate(shots, raw_ND, lambda known: self._fitted(known, texts, ratios)[-1:])
+        def accuracy_with(texts: TextFeatures | None) -> float:
+            ratios = np.array([DEFAULT_SMALLEST])
+            found = cross_validate(shots, raw_ND, lambda known: self._fitted(known, texts, ratios))
             assert found is not None  # `held_out_` says that there are folds
-            is_right: npt.NDArray[np.bool_] = found.correct[0]
-            return is_right
+            return float(found.correct[0].mean())
 
-        return paired_gain(right_with(self.control), right_with(self.texts))
+        n_images = len(held_out.target)
+        return compare_with_draws(
+            n_images, accuracy_with(self.texts), lambda draw: accuracy_with(control(draw))
+        )
 
     def reasons(self, factor: float) -> Reasons | None:
         """Return which texts carry the decision; None where the features are no texts."""

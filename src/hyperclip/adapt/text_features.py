@@ -126,7 +126,10 @@ def text_features(
 
 
 def random_control(model: Model, features: TextFeatures, *, seed: int = 0) -> TextFeatures:
-    """Return the same features with random phrases of the same number and length for the descriptions."""
+    """Return the same features with random phrases of the same number and length for the descriptions.
+
+    Another seed is another draw, independent of the first.
+    """
     n_prompts = len(features.texts) - features.n_descriptions
     phrases = random_phrases(features.texts[n_prompts:], seed=seed)
     rows = features.rows.copy()

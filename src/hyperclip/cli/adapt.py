@@ -1,7 +1,7 @@
 """``hyperclip adapt``: a few pictures of each class in, a better classifier file of the same cost out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["adapt"]
 
 EXTRA = ("sklearn", "scipy", "joblib", "threadpoolctl")
-READS_TEXTS = ("slr_avd", "auto")
+READS_TEXTS = ("slr_avd", "slr_ft", "auto")
 MAX_LISTED = 10
 
 
@@ -45,14 +45,19 @@ def adapt(
         typer.Option("--output", "-o", metavar="PATH", help="Where to write the better classifier."),
     ],
     method: Annotated[
-        str, typer.Option(metavar="NAME", help="How to fit; a wrong name lists those that there are.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="How to fit; a wrong name lists those that there are. "
+            "slr_ft trains the encoder too, in minutes and with PyTorch.",
+        ),
     ] = "auto",
     descriptions: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            metavar="FILE",
-            help='What to look for, for slr_avd and auto: JSON such as {"cat": ["whiskers"]}. By default '
-            "what the glossary says.",
+            metavar="FILE_OR_NAME",
+            help='What to look for, for slr_avd, slr_ft and auto: JSON such as {"cat": ["whiskers"]}; or '
+            "everyday, 30 things that are described in the package. By default what the glossary says.",
         ),
     ] = None,
     model: Annotated[
@@ -87,25 +92,51 @@ def adapt(
     classifier = _classifier(model_or_file, labeled, image_size, output)
     with needs_extra():
         from hyperclip.adapt import adapt_classifier, embed_pictures
-        from hyperclip.adapt.methods import METHODS
-    if method not in METHODS:
-        raise InputError(f"--method is {method!r}; expected one of {', '.join(METHODS)}; choose one of them.")
+        from hyperclip.adapt.methods import METHODS, TRAINING_METHODS
+    known = (*METHODS, *TRAINING_METHODS)
+    if method not in known:
+        raise InputError(f"--method is {method!r}; expected one of {', '.join(known)}; choose one of them.")
+    trains = method in TRAINING_METHODS
+    if trains:
+        from hyperclip.adapt.slr_ft import trainer
+
+        trainer()  # says before the work whether PyTorch is there
     texts = _texts(classifier, method, descriptions, model or _model_of(model_or_file))
     started = time.perf_counter()
     progress = Progress(len(labeled))
     try:
-        pictures = embed_pictures(classifier, labeled, on_progress=progress.advance)
+        pictures = embed_pictures(classifier, labeled, keep_pixels=trains, on_progress=progress.advance)
     finally:
         progress.close()
     _say_left_out(pictures)
     embedded = time.perf_counter()
-    adapted = adapt_classifier(classifier, pictures, method=method, **texts)
+    with _training_progress() as on_steps:
+        adapted = adapt_classifier(classifier, pictures, method=method, on_steps=on_steps, **texts)
+    if adapted.note:
+        say(adapted.note)
     adapted.classifier.save(output)
     seconds = {"embedding": embedded - started, "fitting": time.perf_counter() - embedded}
     if as_json:
         print_json(_values(adapted, pictures, output, seconds))
     else:
         _print(adapted, pictures, output, seconds)
+
+
+@contextmanager
+def _training_progress() -> Iterator[Callable[[int, int], None]]:
+    """Tell about the steps of a method that trains; the others take none."""
+    progress: Progress | None = None
+
+    def on_steps(n_done: int, n_total: int) -> None:
+        nonlocal progress
+        progress = Progress(n_total, unit="steps") if progress is None else progress
+        progress.advance(n_done - progress.n_done)
+
+    try:
+        yield on_steps
+    finally:
+        if progress is not None:
+            progress.close()
 
 
 @contextmanager
@@ -160,7 +191,7 @@ def _model_of(model_or_file: str) -> str | None:
 
 
 def _texts(
-    classifier: "Classifier", method: str, descriptions: Path | None, model: str | None
+    classifier: "Classifier", method: str, descriptions: str | None, model: str | None
 ) -> dict[str, Any]:
     """Return what a method that reads texts is given; nothing for the others."""
     if method not in READS_TEXTS:
@@ -170,12 +201,16 @@ def _texts(
                 f"{' or '.join(READS_TEXTS)}; choose one of them with --method."
             )
         return {}
-    from hyperclip.adapt.descriptions import descriptions_from_glossary, read_descriptions
+    from hyperclip.adapt.descriptions import (
+        descriptions_from_glossary,
+        find_descriptions,
+        read_descriptions,
+    )
     from hyperclip.adapt.text_features import class_texts_of, random_control, text_features
     from hyperclip.cli.explain import find_model
 
     names = classifier.metadata.class_names
-    given = None if descriptions is None else read_descriptions(descriptions, names)
+    given = None if descriptions is None else read_descriptions(find_descriptions(descriptions), names)
     try:
         loaded = find_model(classifier.metadata.model, model)
     except InputError:
@@ -188,7 +223,8 @@ def _texts(
     features = text_features(loaded, class_texts_of(loaded, classifier.metadata), given)
     if not features.n_descriptions:
         say("No descriptions are known for these names: only the names themselves are read.")
-    return {"texts": features, "control": random_control(loaded, features)}
+        return {"texts": features}
+    return {"texts": features, "control": lambda draw: random_control(loaded, features, seed=draw)}
 
 
 def _say_left_out(pictures: "EmbeddedPictures") -> None:
@@ -227,6 +263,7 @@ def _values(
             "gain": gain.mean,
             "confidence_interval": [gain.low, gain.high],
         },
+        "note": adapted.note,
         "temperature": adapted.classifier.metadata.temperature,
         "unreadable": list(pictures.unreadable),
         "copies": list(pictures.copies),

@@ -54,6 +54,14 @@ def compress(
         str | None,
         typer.Option(metavar="N:M", help="Instead of a share: keep N of every M inputs, such as 2:4."),
     ] = None,
+    granularity: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Where weights are compared: output (unless said), layer, or cumulative: each output loses "
+            "the same share of its total score, Wanda's variant.",
+        ),
+    ] = None,
     channels: Annotated[
         float | None,
         typer.Option(metavar="SHARE", help="adasap: share of the channels to remove; 0.5 unless said."),
@@ -99,6 +107,7 @@ def compress(
         {
             "sparsity": sparsity,
             "pattern": pattern,
+            "granularity": granularity,
             "channels": channels,
             "importance": importance,
             "n_steps": steps,

@@ -88,7 +88,7 @@ def find_model(info: "ModelInfo", given: str | None) -> "Model":
 
 def _draw(found: "Explanation", image: Path, path: Path) -> bool:
     """Draw the explanation; without matplotlib say so and go on."""
-    from hyperclip.adapt.explain import verdict
+    from hyperclip.adapt.word_control import verdict
     from hyperclip.evaluate.draw_explanation import draw_explanation
     from hyperclip.runtime.preprocess import load_image
 
@@ -124,7 +124,7 @@ def _values(
     found: "Explanation", by_class: "tuple[ClassReasons, ...]", image: Path, drawn: Path | None
 ) -> dict[str, object]:
     """Return what ``--json`` prints."""
-    from hyperclip.adapt.explain import verdict
+    from hyperclip.adapt.word_control import FALSE_ALARM_RATE, verdict, words_carry
 
     words = found.words
     return {
@@ -156,9 +156,11 @@ def _values(
         if words is None
         else {
             "n": words.n,
-            "random_phrases": words.zero_shot,
-            "texts": words.adapted,
-            "confidence_interval": [words.low, words.high],
+            "texts": words.texts,
+            "random_phrases": list(words.random),
+            "n_draws_as_good": words.n_as_good,
+            "false_alarm_rate": FALSE_ALARM_RATE,
+            "words_carry": words_carry(words),
         },
         "verdict": verdict(words),
         "picture": None if drawn is None else str(drawn),
@@ -167,7 +169,7 @@ def _values(
 
 def _print(found: "Explanation", by_class: "tuple[ClassReasons, ...]") -> None:
     """Print the decision and its reasons."""
-    from hyperclip.adapt.explain import verdict
+    from hyperclip.adapt.word_control import verdict
 
     first, second = map(printable, found.class_names[:2])
     show(f"{first} ({found.probabilities[0]:.0%}), next best {second} ({found.probabilities[1]:.0%})\n")

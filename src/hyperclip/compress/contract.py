@@ -161,14 +161,14 @@ METHODS: dict[str, Method] = {
         module="hyperclip.compress.wanda",
         config="WandaConfig",
         summary="zeros where weight times input is smallest, by output; no retraining",
-        options=("sparsity", "pattern"),
+        options=("sparsity", "pattern", "granularity"),
         needs_images=True,
     ),
     "magnitude": Method(
         module="hyperclip.compress.magnitude",
         config="MagnitudeConfig",
         summary="zeros where weights are smallest; no retraining, the baseline",
-        options=("sparsity", "pattern"),
+        options=("sparsity", "pattern", "granularity"),
         needs_images=False,
     ),
     "adasap": Method(

@@ -77,9 +77,17 @@ def _mean(node: onnx.NodeProto, constants: Arrays) -> Made:
     axes = node_attribute(node, "axes")
     if axes is None and len(node.input) > 1 and node.input[1] in constants:
         axes = constants[node.input[1]].reshape(-1).tolist()
+    keeps = node_attribute(node, "keepdims") != 0
+    if axes == [1] and keeps:  # what the head of an adapted classifier does to an embedding
+
+        def average(x: Tensor) -> Tensor:
+            if x.dim() != 2:
+                raise unreadable(node, "it averages over channels, not over height and width")
+            return x.mean(dim=1, keepdim=True)
+
+        return average, (node.input[0],)
     if not isinstance(axes, list) or sorted(int(axis) % 4 for axis in axes) != [2, 3]:
         raise unreadable(node, "it averages over other axes than height and width")
-    keeps = node_attribute(node, "keepdims") != 0
     return (lambda x: x.mean(dim=(2, 3), keepdim=keeps)), (node.input[0],)
 
 

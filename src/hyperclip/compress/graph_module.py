@@ -65,6 +65,17 @@ class GraphModule(nn.Module):
             if index in needed:
                 self._add(str(index), node, constants)
 
+    @classmethod
+    def between(cls, model: onnx.ModelProto, source: str, output: str) -> "GraphModule":
+        """Return the part of a model between two tensors; raises as the class does."""
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+        return cls(model.graph.node, constants, source=source, output=output)
+
+    @property
+    def layer_nodes(self) -> Mapping[str, onnx.NodeProto]:
+        """The operator that each of `layers` stands for."""
+        return self._written
+
     def _add(self, key: str, node: onnx.NodeProto, constants: Arrays) -> None:
         """Take in one node: as a layer with weights, or as a function of tensors."""
         made = read_layer(node, constants)

@@ -1,10 +1,10 @@
-"""Which weights of a matrix go: the smallest scores of each output, of a whole layer, or of each N:M run.
+"""Which weights of a matrix go: the smallest of each output, of a whole layer, or of each N:M run.
 
 Legend: R outputs (rows), K inputs of one output (columns).
 """
 
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from hyperclip.errors import InputError
 
 __all__ = ["GRANULARITIES", "Pattern", "check_sparsity", "parse_pattern", "pattern_mask", "smallest_mask"]
 
-GRANULARITIES = ("output", "layer")
+GRANULARITIES = ("output", "layer", "cumulative")
 MAX_RUN = 64
 
 Mask = npt.NDArray[np.bool_]
@@ -71,9 +71,11 @@ def smallest_mask(score_RK: npt.ArrayLike, sparsity: float, *, granularity: str 
         At least 0.
     sparsity : float, in [0, 1)
         Share to remove.
-    granularity : {"output", "layer"}
+    granularity : {"output", "layer", "cumulative"}
         Compare within each row, and remove ``floor(n_inputs * sparsity)`` of each; or compare all, and
-        remove ``floor(n_outputs * n_inputs * sparsity)``.
+        remove ``floor(n_outputs * n_inputs * sparsity)``; or remove as many of all, from each row the
+        longest run of smallest scores whose sum stays within a share of the row's total that is the same
+        for every row (Wanda's variant). Rows of few large scores then lose more than others.
 
     Returns
     -------
@@ -84,7 +86,9 @@ def smallest_mask(score_RK: npt.ArrayLike, sparsity: float, *, granularity: str 
     ----------
     M. Sun et al., "A simple and effective pruning approach for large language models", ICLR 2024. The
     released code compares with a threshold and so removes one weight too many per layer; here they are
-    counted.
+    counted. The released code (``--use_variant``) finds the share of ``cumulative``, its alpha, by
+    bisection until the sparsity is within 0.001; sorting what each weight brings its row to gives it
+    exactly.
 
     Examples
     --------
@@ -92,13 +96,25 @@ def smallest_mask(score_RK: npt.ArrayLike, sparsity: float, *, granularity: str 
     [[False, True, True, False]]
     """
     score = np.asarray(score_RK)
-    rows = score if granularity == "output" else score.reshape(1, -1)
+    ranked = _share_of_row(score) if granularity == "cumulative" else score
+    rows = score if granularity == "output" else ranked.reshape(1, -1)
     # The small term takes back what 0.29 * 100 = 28.999... loses.
     n_removed = int(np.floor(rows.shape[1] * check_sparsity(sparsity) + 1e-9))
     mask = np.zeros(rows.shape, np.bool_)
     first = np.argsort(rows, axis=1, kind="stable")[:, :n_removed]
     np.put_along_axis(mask, first, True, axis=1)
     return mask.reshape(score.shape)
+
+
+def _share_of_row(score_RK: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the share of its row's total that each score and all smaller ones add up to, in [0, 1]."""
+    score = score_RK.astype(np.float64)
+    order = np.argsort(score, axis=1, kind="stable")
+    total = np.cumsum(np.take_along_axis(score, order, axis=1), axis=1)
+    total /= np.maximum(total[:, -1:], np.finfo(np.float64).tiny)  # a row of zeros has none to lose
+    shares = np.empty_like(score)
+    np.put_along_axis(shares, order, total, axis=1)
+    return shares
 
 
 def pattern_mask(score_RK: npt.ArrayLike, pattern: Pattern) -> Mask:

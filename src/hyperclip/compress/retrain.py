@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -94,9 +93,8 @@ def prune_and_retrain(
 
 def read_classifier(model: onnx.ModelProto) -> tuple[GraphModule, GraphModule]:
     """The image encoder and the head of a classifier file as modules; the head does not learn."""
-    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    encoder = GraphModule(model.graph.node, constants, source=PIXELS, output="embedding")
-    head = GraphModule(model.graph.node, constants, source="embedding", output="logits")
+    encoder = GraphModule.between(model, PIXELS, "embedding")
+    head = GraphModule.between(model, "embedding", "logits")
     return encoder.eval(), head.eval().requires_grad_(False)
 
 

@@ -24,8 +24,9 @@ class PruneConfig:
         Share of the weights of every pruned layer to remove; 0.5 where no pattern is given either.
     pattern : str, optional
         ``N:M`` instead: N of every M consecutive inputs of an output are kept.
-    granularity : {"output", "layer"}
-        Where scores are compared with one another; a pattern always compares within its run.
+    granularity : {"output", "layer", "cumulative"}
+        Where scores are compared with one another; a pattern always compares within its run. The last is
+        the variant of Wanda whose outputs lose more or less; see `hyperclip.compress.masks.smallest_mask`.
     is_sequential : bool
         Whether later layers see the inputs that pruned ones before them give, as they will really get
         them; otherwise all layers see those of the dense model.

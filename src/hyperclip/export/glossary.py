@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hyperclip.bundle.atomic import write_file
+from hyperclip.data.wordnet import read_classes
 from hyperclip.errors import HyperclipError, InputError
 from hyperclip.export.glossary_tables import make_tables, restrict_parents
 from hyperclip.export.more_words import add_words, correct_ranks
@@ -24,7 +25,7 @@ from hyperclip.export.offensive import remove_offensive
 from hyperclip.export.taught_vectors import make_class_vectors, mean_cosine, taught_vectors
 from hyperclip.export.wordnet_nouns import Synset, read_nouns
 from hyperclip.runtime.glossary import Glossary, meaning_text
-from hyperclip.runtime.glossary_format import pack_glossary, unpack_glossary
+from hyperclip.runtime.glossary_format import LEARNT, pack_glossary, unpack_glossary
 
 __all__ = ["build_glossary", "encode_glosses", "shorten_vectors", "write_meaning_texts"]
 
@@ -40,6 +41,7 @@ def build_glossary(
     *,
     vectors: Path | None = None,
     targets: Path | None = None,
+    learnt: Path | None = None,
     class_dim: int = CLASS_DIM,
     on_progress: Callable[[str, int, int], None] | None = None,
     on_cosine: Callable[[float], None] | None = None,
@@ -56,6 +58,9 @@ def build_glossary(
     targets : Path, optional
         A folder of `hyperclip.data.text_targets`: the glossary then holds the vectors that the text encoder
         was taught for the senses.
+    learnt : Path, optional
+        A ``classes.json`` of what the image encoder was shown: a list of objects with ``wnid``. Where the
+        other names say little, a name means one of these.
     class_dim : int
         How many numbers of 4 bits such a vector keeps.
     on_progress : callable, optional
@@ -97,9 +102,17 @@ def build_glossary(
         tables = dataclasses.replace(tables, class_vectors=classes)
         if on_cosine is not None:
             on_cosine(mean_cosine(classes, taught))
+    if learnt is not None:
+        tables = dataclasses.replace(tables, flags=tables.flags | LEARNT * _is_one_of(tables.wnids, learnt))
     data = pack_glossary(tables)
     unpack_glossary(data)
     return {"glossary.bin": data, LICENSE: license_file.read_bytes()}
+
+
+def _is_one_of(wnids: NDArray[np.uint32], classes: Path) -> NDArray[np.uint8]:
+    """Return 1 for each id that a file of classes holds, 0 for the others."""
+    own = [int(entry["wnid"][1:]) for entry in read_classes(classes)]
+    return np.isin(wnids, np.array(own, np.uint32)).astype(np.uint8)
 
 
 def write_meaning_texts(path: Path, *, text_knowledge: Path, glossary: Glossary) -> None:
@@ -204,6 +217,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--class-dim", type=int, default=CLASS_DIM, help="numbers of 4 bits of each taught vector"
     )
+    parser.add_argument(
+        "--learnt", type=Path, metavar="CLASSES.json", help="prefer the senses of what a model was shown"
+    )
     parser.add_argument("--texts", type=Path, metavar="FILE.jsonl", help="also write every meaning's text")
     options = parser.parse_args(arguments)
     try:
@@ -211,7 +227,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise InputError(f"{options.output} is no folder; expected one that exists; create it first.")
         files = build_glossary(
             options.text_knowledge, vectors=options.vectors, targets=options.targets,
-            class_dim=options.class_dim, on_progress=_show,
+            learnt=options.learnt, class_dim=options.class_dim, on_progress=_show,
             on_cosine=lambda cosine: print(f"mean cosine to the targets: {cosine:.4f}", file=sys.stderr),
         )  # fmt: skip
         for name, data in files.items():

@@ -16,10 +16,11 @@ from hyperclip.errors import BundleError
 from hyperclip.runtime.head_features import FEATURES
 from hyperclip.runtime.names import MAX_CLASSES
 
-__all__ = ["Adaptation", "Gain", "Reasons"]
+__all__ = ["Adaptation", "Gain", "Reasons", "Words"]
 
 MAX_TEXTS = 50_000
 MAX_REASON_CHARS = 400
+MAX_DRAWS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,37 @@ class Gain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Words:
+    """How well texts do beside draws of random phrases; accuracies are fractions of 1, cross-validated.
+
+    Parameters
+    ----------
+    n : int
+        Pictures that were held out once.
+    texts : float
+        Accuracy with the texts.
+    random : tuple of float
+        Accuracy with each draw of as many random phrases of the same length.
+    """
+
+    n: int
+    texts: float
+    random: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        check_integer(self.n, where="adaptation.reasons.words.n", low=1, high=2**40)
+        check_number(self.texts, where="adaptation.reasons.words.texts", low=0.0, high=1.0)
+        check_tuple(self.random, where="adaptation.reasons.words.random", n_min=1, n_max=MAX_DRAWS)
+        for value in self.random:
+            check_number(value, where="adaptation.reasons.words.random", low=0.0, high=1.0)
+
+    @property
+    def n_as_good(self) -> int:
+        """How many draws do as well as the texts, or better."""
+        return sum(value >= self.texts for value in self.random)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Reasons:
     """Which texts carry the decision: a sparse matrix of coefficients on standardized similarities.
 
@@ -61,9 +93,8 @@ class Reasons:
         Of each text's similarity over the pictures adapted to.
     coefficients : tuple of tuple of (int, float)
         Of each class: which text, and its weight in the logits of the file.
-    words : Gain or None
-        Accuracy of random phrases of the same number and length (as `zero_shot`) against that of the
-        texts (as `adapted`), cross-validated; None where there was nothing to hold out.
+    words : Words or None
+        The texts beside random phrases; None where there was nothing to hold out.
     """
 
     texts: tuple[str, ...]
@@ -72,7 +103,7 @@ class Reasons:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     coefficients: tuple[tuple[tuple[int, float], ...], ...]
-    words: Gain | None = None
+    words: Words | None = None
 
     def __post_init__(self) -> None:
         check_tuple(self.texts, where="adaptation.reasons.texts", n_min=0, n_max=MAX_TEXTS)
@@ -191,6 +222,18 @@ def _as_gain(value: object, where: str) -> Gain | None:
     return None if value is None else Gain(**take_fields(Gain, value, where=where))
 
 
+def _as_words(value: object, where: str) -> Words | None:
+    """Turn a parsed object into `Words`; into one draw where an early version wrote it as a gain."""
+    if isinstance(value, dict) and "zero_shot" in value:
+        single = Gain(**take_fields(Gain, value, where=where))
+        return Words(n=single.n, texts=single.adapted, random=(single.zero_shot,))
+    return (
+        None
+        if value is None
+        else Words(**take_fields(Words, value, where=where, convert={"random": as_tuple}))
+    )
+
+
 def _as_reasons(value: object, where: str) -> Reasons | None:
     """Turn a parsed object into `Reasons`."""
     if value is None:
@@ -202,6 +245,6 @@ def _as_reasons(value: object, where: str) -> Reasons | None:
         "mean": as_tuple,
         "std": as_tuple,
         "coefficients": lambda rows, place: tuple(_as_pairs(row, place) for row in as_tuple(rows, place)),
-        "words": _as_gain,
+        "words": _as_words,
     }
     return Reasons(**take_fields(Reasons, value, where=where, convert=convert))

@@ -13,11 +13,14 @@ from hyperclip.bundle.strict import quote
 from hyperclip.errors import BundleError, InputError, NotSpecializedError
 from hyperclip.runtime.assemble import fingerprint_of
 from hyperclip.runtime.decode_ahead import decode_batches
+from hyperclip.runtime.file_fingerprint import file_fingerprint
 from hyperclip.runtime.metadata import Metadata
 from hyperclip.runtime.model_file import parse_model, read_model_file
 from hyperclip.runtime.session import Session
 
 if TYPE_CHECKING:
+    import onnx
+
     from hyperclip.runtime.preprocess import ImageSource
 
 __all__ = ["Classifier", "softmax"]
@@ -92,7 +95,7 @@ class Classifier:
         model = parse_model(data, where=where)
         props = {entry.key: entry.value for entry in model.metadata_props}
         metadata = Metadata.from_props(props, where=where)
-        if verify and metadata.fingerprint != fingerprint_of(model):
+        if verify and not _is_untouched(data, model, metadata.fingerprint):
             raise BundleError(
                 f"{where} was changed or damaged after it was written (its fingerprint differs); expected an "
                 "untouched classifier file; specialize again, or load it with verify=False."
@@ -218,6 +221,17 @@ class Classifier:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the session out: it cannot be pickled and is made again when needed."""
         return {**self.__dict__, "_session": None}
+
+
+def _is_untouched(data: bytes, model: "onnx.ModelProto", fingerprint: str | None) -> bool:
+    """Tell whether the content is what the fingerprint was made of.
+
+    The bytes as they are tell it at no cost in memory; a file that another program wrote anew, its content
+    unchanged, needs the copy that is made of the model.
+    """
+    return fingerprint is not None and (
+        file_fingerprint(data) == fingerprint or fingerprint_of(model) == fingerprint
+    )
 
 
 def softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

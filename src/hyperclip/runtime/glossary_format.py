@@ -32,7 +32,7 @@ from hyperclip.runtime.glossary_header import (
 from hyperclip.runtime.half_bytes import join_halves
 from hyperclip.runtime.inflate import ADVICE, damaged, inflate
 
-__all__ = ["BASIC", "EMPTY", "FOOD", "PERSON", "PLANT", "VAGUE", "GlossaryTables", "pack_glossary",
+__all__ = ["BASIC", "EMPTY", "FOOD", "LEARNT", "PERSON", "PLANT", "VAGUE", "GlossaryTables", "pack_glossary",
            "unpack_glossary"]  # fmt: skip
 
 # Bits of GlossaryTables.flags.
@@ -40,6 +40,7 @@ PERSON, PLANT, FOOD = 1, 2, 4
 VAGUE = 8  # too general to tell anybody anything: "whole", "instrumentality"
 BASIC = 16  # what everybody would say: "bird", "tool"
 EMPTY = 32  # says nothing at all: "entity", "object"
+LEARNT = 64  # the image encoder was shown pictures of it
 
 UNSHOWN = 128  # added to a rank: the word finds the sense, but is not shown to people (Latin names)
 
@@ -58,7 +59,7 @@ class GlossaryTables:
     wnids : ndarray of shape (n_senses,), uint32, ascending
         WordNet id of each sense without its ``n``.
     flags : ndarray of shape (n_senses,), uint8
-        Bits `PERSON`, `PLANT`, `FOOD`, `VAGUE`, `BASIC`, `EMPTY`.
+        Bits `PERSON`, `PLANT`, `FOOD`, `VAGUE`, `BASIC`, `EMPTY`, `LEARNT`.
     lemma_counts : ndarray of shape (n_senses,), uint8
         How many words each sense has.
     lemma_ids : ndarray of shape (n_pairs,), uint32

@@ -257,10 +257,16 @@ def without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.output.extend(model.graph.output)
     known_inputs = {value.name for value in model.graph.input}
     for tensor in model.graph.initializer:
-        if tensor.ByteSize() <= SMALL_TENSOR_BYTES:
+        if _declared_bytes(tensor) <= SMALL_TENSOR_BYTES:
             graph.initializer.append(tensor)
         elif tensor.name not in known_inputs:
             graph.input.append(
                 onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             )
     return skeleton
+
+
+def _declared_bytes(tensor: onnx.TensorProto) -> int:
+    """Return the bytes that the shape stands for; `ByteSize` would copy the values twice to count them."""
+    n_elements: int = math.prod(tensor.dims)
+    return n_elements * BITS_PER_ELEMENT.get(tensor.data_type, 64) // 8

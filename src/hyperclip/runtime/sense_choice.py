@@ -4,7 +4,8 @@ A sense's score is its fit plus a prior. The fit to another name is the best, ov
 of the cosine of the meaning vectors plus the share of common ancestors, plus the prior of that sense;
 over several other names it is a soft maximum that gets sharper with their number, so that in a list
 of a thousand names the few related ones count. The prior prefers common senses, senses whose first
-word the name is, things to people, and fruit to the plants that bear it.
+word the name is, things to people, fruit to the plants that bear it, and what the image encoder was
+shown pictures of.
 
 The weights were fitted by logistic regression on everyday names with known senses (LVIS) and rounded;
 ``benchmarks/senses`` has the figures. Whole-number vectors make every cosine exact, and all sums run
@@ -16,7 +17,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hyperclip.runtime.glossary_format import FOOD, PERSON, PLANT
+from hyperclip.runtime.glossary_format import FOOD, LEARNT, PERSON, PLANT
 from hyperclip.runtime.word_index import Candidate
 
 __all__ = ["choose_senses"]
@@ -28,6 +29,7 @@ NOT_FIRST_WORD_COST = 0.2
 PERSON_COST = 0.3  # "tiger" for a fierce person
 COMMON_PERSON_COST = 0.15  # where that is the commonest sense: "pilot", "baby"
 CROP_COST = 0.3  # a plant, where the name is also a food
+LEARNT_BONUS = 0.12  # under this word the image encoder was shown pictures: a bit more than rank 2 costs
 MAX_ANCESTORS = 512  # in huge lists only the ancestors with most senses below them are compared
 CHUNK_CELLS = 4_000_000
 
@@ -101,12 +103,14 @@ def _prior(
     """Return what speaks for each candidate whatever the other names are, shape (n_candidates,)."""
     flat = [candidate for candidates in names for candidate in candidates]
     prior = -RANK_WEIGHT * np.log(np.array([candidate.rank for candidate in flat], np.float64))
-    prior -= NOT_FIRST_WORD_COST * np.array([not candidate.is_first_word for candidate in flat])
+    is_first_word = np.array([candidate.is_first_word for candidate in flat], bool)
+    prior -= NOT_FIRST_WORD_COST * ~is_first_word
     prior -= np.array([candidate.cost for candidate in flat])
     is_commonest = np.array([candidate.rank == 1 for candidate in flat])
     prior -= np.where(is_commonest, COMMON_PERSON_COST, PERSON_COST) * ((flags & PERSON) > 0)
     is_food = np.bincount(owner, (flags & FOOD) > 0, minlength=len(names)) > 0
     prior -= CROP_COST * (((flags & PLANT) > 0) & is_food[owner])
+    prior += LEARNT_BONUS * (((flags & LEARNT) > 0) & is_first_word)
     return prior
 
 
