@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from onnx import numpy_helper
 
 from hyperclip.compress.encoder_file import is_stored_half, plain_model, stored_model
 from hyperclip.runtime.graph import read_graph
@@ -54,3 +55,12 @@ def test_whether_weights_are_half_is_seen() -> None:
     for half in (True, False):
         stored = onnx.ModelProto.FromString(stored_model(plain(make_encoder()), keep_float=names, half=half))
         assert is_stored_half(stored, keep_float=names) == half
+
+
+def test_a_number_a_channel_stays_wide_and_does_not_count() -> None:
+    half = onnx.ModelProto.FromString(stored_model(plain(make_encoder()), keep_float=frozenset(), half=True))
+    wide = numpy_helper.from_array(np.ones((32, 1, 1), np.float32), "scale")
+    half.graph.initializer.extend([wide, numpy_helper.from_array(np.float32(1), "number")])
+    assert is_stored_half(half, keep_float=frozenset())
+    half.graph.initializer.append(numpy_helper.from_array(np.ones((32, 3), np.float32), "matrix"))
+    assert not is_stored_half(half, keep_float=frozenset())

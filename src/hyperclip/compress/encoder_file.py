@@ -1,6 +1,7 @@
 """``encoder.onnx`` with its weights as plain float32, and back with those of float16 as before."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -38,11 +39,14 @@ def plain_model(graph: Graph) -> onnx.ModelProto:
 
 
 def is_stored_half(model: onnx.ModelProto, *, keep_float: frozenset[str]) -> bool:
-    """Tell whether a file holds all weights worth a Cast as float16, but for the constants that are named."""
+    """Tell whether a file holds all weights worth a Cast as float16, but for the constants that are named.
+
+    Vectors with one number a channel (scales, shifts, biases) do not count: export keeps them wide.
+    """
     kinds = {
         tensor.data_type
         for tensor in model.graph.initializer
-        if tensor.name not in keep_float and math.prod(tensor.dims) > SMALLEST_HALF
+        if tensor.name not in keep_float and _is_matrix(tensor.dims)
     }
     return onnx.TensorProto.FLOAT16 in kinds and onnx.TensorProto.FLOAT not in kinds
 
@@ -57,14 +61,15 @@ def stored_model(model: onnx.ModelProto, *, keep_float: frozenset[str], half: bo
     keep_float : frozenset of str
         Constants that stay as they are: the generated ones.
     half : bool
-        Store other weights as float16 with a Cast, where they are within its range.
+        Store other weights as float16 with a Cast, where they are within its range and more than a number
+        a channel.
     """
     written = onnx.ModelProto()
     written.CopyFrom(model)
     casts, tensors = [], []
     for tensor in sorted(model.graph.initializer, key=lambda one: one.name):
         array = numpy_helper.to_array(tensor)
-        is_weight = array.dtype == np.float32 and array.size > SMALLEST_HALF and tensor.name not in keep_float
+        is_weight = array.dtype == np.float32 and _is_matrix(array.shape) and tensor.name not in keep_float
         if half and is_weight and np.abs(array).max() <= np.finfo(np.float16).max:
             tensors.append(numpy_helper.from_array(array.astype(np.float16), f"{tensor.name}.half"))
             casts.append(
@@ -78,3 +83,9 @@ def stored_model(model: onnx.ModelProto, *, keep_float: frozenset[str], half: bo
     onnx.checker.check_model(written)
     data: bytes = written.SerializeToString(deterministic=True)
     return data
+
+
+def _is_matrix(dims: Iterable[int]) -> bool:
+    """Tell whether a tensor is worth a Cast and holds more than a number a channel."""
+    sizes = list(dims)
+    return math.prod(sizes) > max([SMALLEST_HALF, *sizes])
