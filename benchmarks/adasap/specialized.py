@@ -26,7 +26,7 @@ from hyperclip.evaluate.corruptions import FIVE_CORRUPTIONS
 from hyperclip.runtime.classifier import Classifier
 
 SEVERITY, N_CLASSES, SIZE_PX = 3, 50, 96
-BATCH_SIZE, PEAK_LR = 32, 0.05
+BATCH_SIZE, PEAK_LR = 32, 0.02
 ARMS: dict[str, dict[str, Any]] = {
     "sgd": {"sharpness": "none"},
     "adasap": {"sharpness": "adasap", "radius": 0.02, "radius_min": 0.005},
@@ -65,7 +65,7 @@ def main() -> None:
         for name in options.arms:
             key = f"{name}-{share:g}"
             # A folder may go on, but never with arms of another model or another length.
-            stem = f"{key}-{options.gradients}-{options.train}-{model.fingerprint[:12]}"
+            stem = f"{key}-{PEAK_LR}-{options.gradients}-{options.train}-{model.fingerprint[:12]}"
             smaller = _pruned(dense, train, name, share, options.gradients, options.work / f"{stem}.onnx")
             answers[key] = _answers(smaller, judged, options.work / f"{stem}.npz")
             latency = latency_ratio(Classifier(dense.to_bytes(), n_threads=1), smaller)

@@ -22,7 +22,6 @@ from hyperclip.bundle.manifest import GeneratedParameter, ImageSpec
 from hyperclip.compress.context_encoder import ContextEncoder, ContextTaylor
 from hyperclip.compress.contract import OnProgress
 from hyperclip.compress.retrain import (
-    MAX_GRAD_NORM,
     MEASURED_BATCH,
     N_MEASURED,
     PRUNE_EVERY,
@@ -42,6 +41,7 @@ __all__ = ["BundleLesson", "prune_and_retrain_encoder"]
 
 FREE_SHARE = 0.4  # of the steps, in which norms go by the batch: while channels go; without contexts all
 N_CENTERED = 64  # pictures
+MAX_GRAD_NORM = 1.0
 NEUTRAL_SHARE = 0.25  # of the steps
 
 
