@@ -92,9 +92,7 @@ def test_the_same_config_gives_the_same_file(classifier: Classifier) -> None:
 
 def test_training_brings_the_embedding_back(classifier: Classifier) -> None:
     brief, long = (
-        compress(
-            classifier, make_data(), AdaSAPConfig(n_steps=n, batch_size=12, radius=0.05, learning_rate=0.05)
-        )[0]
+        compress(classifier, make_data(), AdaSAPConfig(n_steps=n, batch_size=12, radius=0.05))[0]
         for n in (5, 80)
     )
     assert agreement(classifier, long) > max(0.5, agreement(classifier, brief) + 0.05)
