@@ -96,7 +96,14 @@ def start(recipe: Path, *options: str) -> "subprocess.Popen[str]":
         [sys.executable, "-m", "hyperclip", "train", str(recipe), *options, "-o", "out"],
         cwd=recipe.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**os.environ, "PYTHONPATH": str(Path(hyperclip.__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        # What a shell starts with "&" ignores SIGINT, and so would its children.
+        preexec_fn=None if sys.platform == "win32" else heed_interrupts,
     )  # fmt: skip
+
+
+def heed_interrupts() -> None:
+    """Let SIGINT interrupt the process that is about to start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.torch
