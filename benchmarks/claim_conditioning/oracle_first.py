@@ -24,7 +24,16 @@ from torch import Tensor
 from hyperclip.bundle.atomic import write_file
 from hyperclip.models import HyperCLIP
 
-__all__ = ["FREEDOM", "Collection", "Predictor", "changed", "collect", "draw_collection", "measure_lists"]
+__all__ = [
+    "FREEDOM",
+    "Collection",
+    "Predictor",
+    "changed",
+    "collect",
+    "draw_collection",
+    "measure_lists",
+    "summary",
+]
 
 FREEDOM = "norms_pointwise"
 PEAK_LR = 0.004  # the better of two in the oracle of one list
