@@ -109,14 +109,13 @@ EXCEPTIONS = {
         "models": "channels are removed from it as from an encoder",
         "train": "its rows are measured as `hyperclip train` does",
     },
-    "compress/retrain.py": {
-        "torch": "it trains; only the method adasap imports it, when it runs",
-        "train": "it trains as `hyperclip train` does",
+    "compress/phases.py": {
+        "torch": "only what retrains imports it",
+        "models": "groups of channels are those of an encoder",
+        "train": "channels go as in `hyperclip train`",
     },
-    "compress/retrain_bundle.py": {
-        "torch": "it trains; only the method adasap imports it, when it runs",
-        "train": "it trains as `hyperclip train` does",
-    },
+    "compress/retrain.py": {"torch": "it trains; only the method adasap imports it, when it runs"},
+    "compress/retrain_bundle.py": {"torch": "it trains; only the method adasap imports it, when it runs"},
     "data/cache.py": {"bundle": "ImageSpec is what the runtime's functions are called with"},
     "data/prepare.py": {
         "bundle": "ImageSpec is what the runtime's functions are called with",

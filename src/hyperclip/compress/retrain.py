@@ -17,11 +17,9 @@ from torch.nn import functional
 from hyperclip.bundle.manifest import ImageSpec
 from hyperclip.compress.contract import OnProgress
 from hyperclip.compress.graph_module import GraphModule
+from hyperclip.compress.phases import make_pruner, rate_share
 from hyperclip.errors import InputError
 from hyperclip.runtime.preprocess_graph import PIXELS
-from hyperclip.train.channel_choice import PruningConfig
-from hyperclip.train.channel_pruner import ChannelPruner
-from hyperclip.train.sam import SharpnessConfig
 
 if TYPE_CHECKING:
     from hyperclip.compress.adasap import AdaSAPConfig
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = [
     "MEASURED_BATCH",
     "N_MEASURED",
-    "PRUNE_EVERY",
     "WEIGHT_DECAY",
     "Lesson",
     "normalized_pixels",
@@ -39,7 +36,6 @@ __all__ = [
 
 N_MEASURED = 256  # pictures on which norms are put in
 MEASURED_BATCH = 32
-PRUNE_EVERY = 10
 WEIGHT_DECAY = 1e-4
 # Once channels are gone gradients are tens long for a while: a shorter limit would hardly move the weights.
 MAX_GRAD_NORM = 20.0
@@ -117,26 +113,13 @@ def _train(
     encoder.to(memory_format=torch.channels_last)
     peak = config.learning_rate
     assert peak is not None  # `compress` chose it
-    pruner = ChannelPruner(
-        encoder,
-        SharpnessConfig(
-            method=config.sharpness, radius=config.radius, radius_min=config.radius_min,
-            normalization=config.normalization,
-        ),
-        PruningConfig(
-            channels=config.channels, importance=config.importance, every=PRUNE_EVERY,
-            round_to=config.round_to,
-        ),
-        n_steps=config.n_steps, seed=config.seed, size_px=images.size_px, lengths=encoder.lengths,
-    )  # fmt: skip
+    pruner = make_pruner(encoder, config, size_px=images.size_px, lengths=encoder.lengths)
     optimizer = torch.optim.SGD(encoder.parameters(), lr=peak, momentum=0.9, weight_decay=WEIGHT_DECAY)
     rng = np.random.default_rng(config.seed)
     center_D = torch.from_numpy(lesson.embeddings.mean(axis=(0, 1)))
-    n_warm = max(1, config.n_steps // 20)
     encoder.train()
     for step in range(config.n_steps):
-        share = min(1.0, (step + 1) / n_warm) * 0.5 * (1 + math.cos(math.pi * step / config.n_steps))
-        optimizer.param_groups[0]["lr"] = peak * share
+        optimizer.param_groups[0]["lr"] = peak * rate_share(step, config.n_steps)
         batch = _batch(lesson, images, config.batch_size, rng)
 
         def compute(batch: _Batch = batch) -> Tensor:

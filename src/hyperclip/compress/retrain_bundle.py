@@ -21,18 +21,15 @@ from torch.nn import functional
 from hyperclip.bundle.manifest import GeneratedParameter, ImageSpec
 from hyperclip.compress.context_encoder import ContextEncoder, ContextTaylor
 from hyperclip.compress.contract import OnProgress
+from hyperclip.compress.phases import make_pruner, rate_share
 from hyperclip.compress.retrain import (
     MEASURED_BATCH,
     N_MEASURED,
-    PRUNE_EVERY,
     WEIGHT_DECAY,
     normalized_pixels,
     starting_norms,
 )
 from hyperclip.errors import InputError
-from hyperclip.train.channel_choice import PruningConfig
-from hyperclip.train.channel_pruner import ChannelPruner
-from hyperclip.train.sam import SharpnessConfig
 
 if TYPE_CHECKING:
     from hyperclip.compress.adasap import AdaSAPConfig
@@ -161,28 +158,16 @@ def _train(school: _School, config: "AdaSAPConfig", on_progress: OnProgress | No
     student, module = school.student, school.student.module
     peak = config.learning_rate
     assert peak is not None  # `compress` chose it
-    pruner = ChannelPruner(
-        module,
-        SharpnessConfig(
-            method=config.sharpness, radius=config.radius, radius_min=config.radius_min,
-            normalization=config.normalization,
-        ),
-        PruningConfig(
-            channels=config.channels, importance=config.importance, every=PRUNE_EVERY,
-            round_to=config.round_to,
-        ),
-        n_steps=config.n_steps, seed=config.seed, size_px=school.images.size_px, lengths=student.lengths,
-        taylor=ContextTaylor(),
-    )  # fmt: skip
+    pruner = make_pruner(
+        module, config, size_px=school.images.size_px, lengths=student.lengths, taylor=ContextTaylor()
+    )
     optimizer = torch.optim.SGD(module.parameters(), lr=peak, momentum=0.9, weight_decay=WEIGHT_DECAY)
-    n_warm = max(1, config.n_steps // 20)
     module.train()
     n_free = math.ceil(FREE_SHARE * config.n_steps) if student.n_contexts else config.n_steps
     for step in range(config.n_steps):
         if step == n_free:
             school.measure_again()
-        share = min(1.0, (step + 1) / n_warm) * 0.5 * (1 + math.cos(math.pi * step / config.n_steps))
-        optimizer.param_groups[0]["lr"] = peak * share
+        optimizer.param_groups[0]["lr"] = peak * rate_share(step, config.n_steps)
         images, context = school.batch(config.batch_size), school.context()
         wanted_BD, center_D = school.answers(images, context), school.center(context)
         student.enter(context)
